@@ -1,0 +1,73 @@
+/**
+ * The port to the agent. `claude.ts` implements it with the Claude Agent SDK; nothing else knows the SDK.
+ *
+ * Rules that every implementation keeps:
+ * - `run` never rejects for what a model, a process or a network does: that is an outcome. A rejection is a bug.
+ * - When `signal` aborts, the run ends within seconds as `interrupted`, with no process of it left, tools' children included.
+ * - `onEvent` is never called after `run` has resolved.
+ * - The caller gives at most one run at a time to a session.
+ */
+
+import type { ProblemBody } from '../domain/problem.ts';
+import type { RunOptions, Usage } from '../domain/run.ts';
+
+export type AgentRequest = {
+  runId: string;
+  conversationId: string;
+  /** UUID. With `resume` the session to go on with, otherwise the one to create. */
+  sessionId: string;
+  resume: boolean;
+  prompt: AgentPrompt;
+  /** Called at most once, when `sessionId` cannot be resumed: the prompt that tells a fresh session all that was said before. */
+  freshPrompt: () => Promise<AgentPrompt>;
+  options: RunOptions;
+  signal: AbortSignal;
+};
+
+/** `id` is the UUID by which the session remembers this prompt: it finds it again with `hasPrompt`. */
+export type AgentPrompt = { id: string; text: string };
+
+export type AgentEvent =
+  /** A message of the model begins; the text of earlier ones is final. */
+  | { type: 'message' }
+  /** The current message begins anew (its stream broke): its text so far is void. */
+  | { type: 'restart' }
+  | { type: 'text'; text: string }
+  | { type: 'thinking'; text: string }
+  | { type: 'tool_use'; tool: string; input: unknown };
+
+export type AgentResult = {
+  outcome: 'success' | 'error' | 'interrupted';
+  /** Set when the outcome is `error`. */
+  error: ProblemBody | null;
+  /** The session that now holds this prompt; not the one asked for when that one could not be resumed. */
+  sessionId: string;
+  /** Whether the session took the prompt up, so that the next run need not repeat it. */
+  promptTaken: boolean;
+  /** Why the session asked for was not used; null when it was. */
+  freshBecause: string | null;
+  model: string | null;
+  usage: Usage;
+  costUsd: number;
+  numTurns: number;
+  warnings: string[];
+};
+
+export type AgentHealth = {
+  ok: boolean;
+  /** The version of the agent's program. */
+  version: string;
+  /** Live processes that are ready for a conversation. */
+  warm: number;
+};
+
+export interface Agent {
+  run(request: AgentRequest, onEvent: (event: AgentEvent) => void): Promise<AgentResult>;
+  /** Which of these prompts the session's transcript holds. A missing session holds none. */
+  heldPrompts(sessionId: string, promptIds: string[]): Promise<Set<string>>;
+  /** Deletes the session's transcript and whatever else the agent keeps of it. Idempotent. */
+  forget(sessionId: string): Promise<void>;
+  health(): AgentHealth;
+  /** Ends every process at once. Runs still under way end as `interrupted`. Idempotent. */
+  stop(): Promise<void>;
+}

@@ -1,0 +1,39 @@
+/** The durable thread that owns messages and the agent's state; at most one run is active in it. */
+
+export type ConversationStatus = 'idle' | 'running';
+
+export type Conversation = {
+  id: string;
+  /** The Agent SDK's transcript of this conversation (a UUID); null until its first run has used one. */
+  sessionId: string | null;
+  /** UTC, ISO 8601, as are all times here. */
+  createdAt: string;
+  lastActivity: string;
+  messageCount: number;
+  status: ConversationStatus;
+};
+
+export type MessageRole = 'user' | 'assistant';
+
+export type Message = {
+  id: string;
+  conversationId: string;
+  role: MessageRole;
+  /** The caller's identifier of who speaks; a label, not an authenticated identity. */
+  sender: string;
+  senderName: string;
+  content: string;
+  createdAt: string;
+};
+
+/** A message that the agent queued for delivery while it worked; delivered once, with an answer of its conversation. */
+export type OutboundMessage = {
+  id: string;
+  conversationId: string;
+  text: string;
+  sender: string | null;
+  createdAt: string;
+};
+
+/** One page of a list; `nextCursor` is null on the last one. */
+export type Page<T> = { items: T[]; nextCursor: string | null };
