@@ -4,7 +4,7 @@ export type ConversationStatus = 'idle' | 'running';
 
 export type Conversation = {
   id: string;
-  /** The Agent SDK's transcript of this conversation (a UUID); null until its first run has used one. */
+  /** The Agent SDK's transcript of this conversation (a UUID); null only before its first run. */
   sessionId: string | null;
   /** UTC, ISO 8601, as are all times here. */
   createdAt: string;

@@ -7,7 +7,8 @@ import type { Problem } from './problem.ts';
 export type RunEvent =
   | { type: 'start'; conversationId: string; messageId: string; runId: string }
   | { type: 'thinking'; text: string }
-  | { type: 'chunk'; text: string }
+  /** With `sender` it repeats an outbound message, as 1.x clients expect it; without, it is the answer's text. */
+  | { type: 'chunk'; text: string; sender?: string | null }
   /** The model's stream broke and began anew with other words: of the text so far, only the first `keep` UTF-16 units stand. */
   | { type: 'rewind'; keep: number }
   | { type: 'tool_use'; tool: string; input: unknown }

@@ -22,6 +22,8 @@ export type RunOutcome = {
   costUsd: number;
   numTurns: number;
   outboundMessages: OutboundMessage[];
+  /** Whether the model's text (hidden parts included) or an outbound message held SESSION_END_MARKER. */
+  sessionEndMarkerDetected: boolean;
   toolUses: ToolUse[];
   thinking: string;
   /** What did not fail the run but the caller should know, such as an MCP server that did not connect. */

@@ -70,6 +70,12 @@ export const catalogue = {
     retryable: true,
     hint: 'STORE_DIR could not be written (full, read-only, gone); the log has the cause.',
   },
+  run_lost: {
+    status: 503,
+    title: 'The run was taken over',
+    retryable: true,
+    hint: 'Another instance found this run without its lease and closed it; two instances share one volume.',
+  },
   shutting_down: {
     status: 503,
     title: 'The server is shutting down',

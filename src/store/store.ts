@@ -19,6 +19,8 @@ export type AcceptRun = {
   /** Null creates a conversation with id `newConversationId`. */
   conversationId: string | null;
   newConversationId: string;
+  /** UUID. Becomes the session of a conversation that has none yet, so that a transcript is never without an owner. */
+  newSessionId: string;
   message: { id: string; sender: string; senderName: string; content: string };
   /** The instance that will execute the run. */
   owner: string;
@@ -28,6 +30,7 @@ export type AcceptRun = {
 export type AcceptOutcome =
   | {
       kind: 'accepted';
+      /** As it is now: running, the new message counted. */
       conversation: Conversation;
       run: Run;
       message: Message;

@@ -1,0 +1,26 @@
+/** A chat request: takes the conversation, or begins one, and starts a run in it. */
+
+import type { RunOptions } from '../domain/run.ts';
+import type { LiveRun, StartRun } from '../runs/runs.ts';
+
+export type ChatDeps = { runs: { start(input: StartRun): Promise<LiveRun> } };
+
+export type ChatInput = {
+  /** Null begins a new conversation. */
+  conversationId: string | null;
+  message: string;
+  sender: string;
+  senderName: string;
+  options: RunOptions;
+};
+
+/** Resolves once the request is durable; rejects with a `Problem` (404, 409, 503), and then nothing was stored. */
+export function chat(deps: ChatDeps, input: ChatInput): Promise<LiveRun> {
+  const { conversationId, message, sender, senderName, options } = input;
+  return deps.runs.start({
+    source: 'chat',
+    conversationId,
+    message: { sender, senderName, content: message },
+    options,
+  });
+}

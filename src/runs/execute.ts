@@ -1,0 +1,261 @@
+/**
+ * Executes one accepted run: agent → settle → sync → outcome. The one place where a run leaves `running` while its
+ * instance lives.
+ *
+ * - Whatever happens in between, the run is settled exactly once, and its event log ends with `done` or `error`.
+ * - `done` and a returned outcome mean that the outcome is on the volume.
+ */
+
+import { randomUUID } from 'node:crypto';
+import type { Agent, AgentEvent, AgentPrompt, AgentResult } from '../agent/agent.ts';
+import { Answer, type AnswerChange } from '../domain/answer.ts';
+import type { RunOutcome, ToolUse } from '../domain/outcome.ts';
+import { Problem, type ProblemBody } from '../domain/problem.ts';
+import { renderPrompt } from '../domain/prompt.ts';
+import { noUsage, type RunOptions } from '../domain/run.ts';
+import type { Clock } from '../lib/clock.ts';
+import { newId, uuidOf } from '../lib/ids.ts';
+import type { Log } from '../lib/log.ts';
+import type { AcceptOutcome, SettleRun, Store } from '../store/store.ts';
+import type { EventLog } from './event-log.ts';
+
+export type AcceptedRun = Extract<AcceptOutcome, { kind: 'accepted' }>;
+
+export type ExecuteDeps = {
+  store: Store;
+  agent: Agent;
+  volume: { sync(): Promise<void> };
+  clock: Clock;
+  log: Log;
+  settings: {
+    /** `sender_name` of the agent's messages. */
+    assistantName: string;
+    /** IANA zone of the times that the model reads. */
+    timezone: string;
+    /** Empty turns the detection off. */
+    sessionEndMarker: string;
+  };
+};
+
+/** Why a run was aborted: its own deadline, or a shutdown. */
+export type AbortReason = 'timeout' | 'shutdown';
+
+/** Of a conversation whose transcript is gone, this much is told to the fresh session: about 50,000 tokens. */
+const primerMaxCharacters = 200_000;
+
+export async function executeRun(
+  deps: ExecuteDeps,
+  input: { accepted: AcceptedRun; options: RunOptions; signal: AbortSignal },
+  events: EventLog,
+): Promise<RunOutcome> {
+  try {
+    const outcome = await runAndSettle(deps, input, events);
+    events.append({ type: 'done', outcome });
+    return outcome;
+  } catch (error) {
+    const problem =
+      error instanceof Problem ? error : new Problem('internal_error', 'internal error', { cause: error });
+    deps.log.error({ run_id: input.accepted.run.id, code: problem.code, err: error }, 'the run was not answered');
+    events.append({ type: 'error', problem });
+    throw problem;
+  }
+}
+
+async function runAndSettle(
+  deps: ExecuteDeps,
+  input: { accepted: AcceptedRun; options: RunOptions; signal: AbortSignal },
+  events: EventLog,
+): Promise<RunOutcome> {
+  const { run, conversation, message } = input.accepted;
+  const startedAt = performance.now();
+  const answer = new Answer();
+  const toolUses: ToolUse[] = [];
+  let thinking = '';
+
+  const show = (changes: AnswerChange[]) => {
+    for (const change of changes) events.append(change);
+  };
+  const onEvent = (event: AgentEvent) => {
+    switch (event.type) {
+      case 'message':
+        return show(answer.beginMessage());
+      case 'restart':
+        return answer.restartMessage();
+      case 'text':
+        return show(answer.append(event.text));
+      case 'thinking':
+        thinking += event.text;
+        return events.append(event);
+      case 'tool_use':
+        toolUses.push({ tool: event.tool, input: event.input });
+        return events.append(event);
+      default:
+        return event satisfies never;
+    }
+  };
+
+  events.append({ type: 'start', conversationId: conversation.id, messageId: message.id, runId: run.id });
+  const result = await runAgent(deps, input, onEvent);
+  const { changes, droppedCharacters } = answer.end();
+  show(changes);
+  const warnings = [...result.warnings];
+  if (droppedCharacters > 0)
+    warnings.push(`the reply ended inside an <internal> block; ${droppedCharacters} characters of it are not shown`);
+  if (result.freshBecause !== null)
+    deps.log.warn(
+      { run_id: run.id, conversation_id: conversation.id, reason: result.freshBecause },
+      'the conversation goes on in a fresh session, told of the stored messages',
+    );
+
+  const { status, error } = decideStatus(result, input.signal);
+  const text = answer.text;
+  const keepsReply = status !== 'error' && text !== '';
+  const reply = keepsReply
+    ? { id: newId('msg'), sender: 'assistant', senderName: deps.settings.assistantName, content: text }
+    : null;
+  const settled = await settle(deps, {
+    runId: run.id,
+    fencingToken: run.fencingToken,
+    status,
+    reply,
+    error,
+    sessionId: result.sessionId,
+    seen: result.promptTaken,
+    model: result.model,
+    usage: result.usage,
+    costUsd: result.costUsd,
+    numTurns: result.numTurns,
+    at: deps.clock.now(),
+  });
+  for (const outbound of settled.outbound) {
+    events.append({ type: 'outbound', message: outbound });
+    events.append({ type: 'chunk', text: outbound.text, sender: outbound.sender });
+  }
+  return {
+    runId: run.id,
+    conversationId: conversation.id,
+    messageId: reply?.id ?? message.id,
+    status,
+    result: text === '' ? null : text,
+    error,
+    model: result.model,
+    sessionId: result.sessionId,
+    durationMs: Math.round(performance.now() - startedAt),
+    usage: result.usage,
+    costUsd: result.costUsd,
+    numTurns: result.numTurns,
+    outboundMessages: settled.outbound,
+    sessionEndMarkerDetected: hasMarker(deps.settings.sessionEndMarker, [
+      answer.raw,
+      ...settled.outbound.map((outbound) => outbound.text),
+    ]),
+    toolUses,
+    thinking,
+    warnings,
+  };
+}
+
+/** Never rejects: a fault in here must still settle the run. */
+async function runAgent(
+  deps: ExecuteDeps,
+  { accepted, options, signal }: { accepted: AcceptedRun; options: RunOptions; signal: AbortSignal },
+  onEvent: (event: AgentEvent) => void,
+): Promise<AgentResult> {
+  const { run, conversation, message } = accepted;
+  const sessionId = conversation.sessionId ?? randomUUID();
+  const promptId = uuidOf(message.id) ?? randomUUID();
+  const { timezone } = deps.settings;
+  const freshPrompt = async (): Promise<AgentPrompt> => {
+    const { messages, omitted } = await deps.store.recentMessages({
+      conversationId: conversation.id,
+      beforeMessageId: message.id,
+      maxCharacters: primerMaxCharacters,
+    });
+    return { id: promptId, text: renderPrompt({ timezone, messages: [...messages, message], omitted }) };
+  };
+  try {
+    const unseen = await withoutHeld(deps.agent, sessionId, accepted.unseen);
+    return await deps.agent.run(
+      {
+        runId: run.id,
+        conversationId: conversation.id,
+        sessionId,
+        resume: conversation.messageCount > 1,
+        prompt: { id: promptId, text: renderPrompt({ timezone, messages: [...unseen, message] }) },
+        freshPrompt,
+        options,
+        signal,
+      },
+      onEvent,
+    );
+  } catch (error) {
+    deps.log.error({ run_id: run.id, err: error }, 'the agent rejected');
+    return {
+      outcome: 'error',
+      error: new Problem('internal_error', 'internal error').toBody(),
+      sessionId,
+      promptTaken: false,
+      freshBecause: null,
+      model: null,
+      usage: noUsage,
+      costUsd: 0,
+      numTurns: 0,
+      warnings: [],
+    };
+  }
+}
+
+/**
+ * A message whose run was cut off may or may not have reached the session. Only the transcript knows: what it holds is
+ * not told twice.
+ */
+async function withoutHeld(
+  agent: Agent,
+  sessionId: string,
+  unseen: AcceptedRun['unseen'],
+): Promise<AcceptedRun['unseen']> {
+  if (unseen.length === 0) return [];
+  const ids = unseen.map((message) => uuidOf(message.id)).filter((id) => id !== null);
+  const held = await agent.heldPrompts(sessionId, ids);
+  return unseen.filter((message) => !held.has(uuidOf(message.id) ?? ''));
+}
+
+/** The abort's reason names the status; an answer that was complete before the abort took effect stands. */
+function decideStatus(
+  result: AgentResult,
+  signal: AbortSignal,
+): { status: SettleRun['status']; error: ProblemBody | null } {
+  if (result.outcome !== 'interrupted') return { status: result.outcome, error: result.error };
+  const reason: unknown = signal.reason;
+  return reason === 'timeout'
+    ? {
+        status: 'timeout',
+        error: new Problem('run_timeout', 'the run reached its time limit; the text until then is kept').toBody(),
+      }
+    : {
+        status: 'cancelled',
+        error: new Problem('run_cancelled', 'the run was ended by a shutdown; the text until then is kept').toBody(),
+      };
+}
+
+/** Settles and syncs. What could not be made durable was not delivered either. */
+async function settle(deps: ExecuteDeps, input: SettleRun) {
+  const settled = await deps.store.settleRun(input);
+  if (settled.kind === 'lost')
+    throw new Problem('run_lost', 'another instance took this run over; look at the conversation and try again');
+  try {
+    await deps.volume.sync();
+  } catch (error) {
+    await deps.store.undeliver(settled.outbound.map((outbound) => outbound.id));
+    throw new Problem('not_durable', 'the answer could not be written to the persistent volume; try again later', {
+      conversationId: settled.run.conversationId,
+      retryAfterS: 5,
+      cause: error,
+    });
+  }
+  return settled;
+}
+
+function hasMarker(marker: string, texts: string[]): boolean {
+  return marker !== '' && texts.some((text) => text.includes(marker));
+}
