@@ -11,15 +11,16 @@ export type LogFormat = 'json' | 'pretty';
 
 const redact = ['authorization', 'apiKey', 'api_key', 'token', 'headers', '*.authorization', '*.apiKey', '*.headers'];
 
-export function createLog(input: { level: LogLevel; format: LogFormat }): Log {
-  const options = {
-    level: input.level,
-    base: null,
-    redact,
+export async function createLog(input: { level: LogLevel; format: LogFormat }): Promise<Log> {
+  const options = { level: input.level, base: null, redact };
+  if (input.format === 'pretty') {
+    // Read only by people at a terminal: a server that logs JSON never loads it.
+    const { default: pretty } = await import('pino-pretty');
+    return pino(options, pretty({ translateTime: 'SYS:HH:MM:ss.l', sync: true }));
+  }
+  return pino({
+    ...options,
     timestamp: () => `,"time":"${new Date().toISOString()}"`,
-    formatters: { level: (label: string) => ({ level: label }) },
-  };
-  return input.format === 'pretty'
-    ? pino({ ...options, formatters: {}, transport: { target: 'pino-pretty', options: { ignore: 'pid,hostname' } } })
-    : pino(options);
+    formatters: { level: (label) => ({ level: label }) },
+  });
 }

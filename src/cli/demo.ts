@@ -1,0 +1,104 @@
+/**
+ * `demo`: shows in half a minute what the server does, over its HTTP API, with the real agent process.
+ *
+ * It starts the server as a user would, in a process of its own, on fresh folders under the system's temporary one, and
+ * removes them. With ANTHROPIC_API_KEY (or CLAUDE_CODE_OAUTH_TOKEN) set the real model answers; without, an offline
+ * stand-in, and it says so. It ends by itself and leaves no process.
+ */
+
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type DemoServer, startDemoServer } from './demo-server.ts';
+import { notesFile, type OfflineModel, startOfflineModel } from './offline-model.ts';
+
+type Say = (text: string) => void;
+
+export async function demo(env: NodeJS.ProcessEnv, write: Say): Promise<number> {
+  const hasKey = Boolean(env.ANTHROPIC_API_KEY || env.CLAUDE_CODE_OAUTH_TOKEN);
+  const dir = await mkdtemp(join(tmpdir(), 'picoclaw-demo-'));
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(() => rm(dir, { recursive: true, force: true }));
+  const line: Say = (text) => write(`${text}\n`);
+
+  let model: OfflineModel | null = null;
+  if (hasKey) {
+    line('A key is set: the real model answers.');
+  } else {
+    model = await startOfflineModel();
+    const { stop } = model;
+    cleanup.defer(stop);
+    line('OFFLINE MODEL: no key is set, so a script on this machine stands in for the model.');
+    line('Its replies are written beforehand; the server, the agent process, its tools and its memory are real.');
+  }
+
+  const settings = {
+    ...env,
+    HOST: '127.0.0.1',
+    PORT: '0',
+    API_TOKEN: '',
+    LOG_FORMAT: 'json',
+    LOG_LEVEL: 'info',
+    MEMORY_DIR: join(dir, 'memory'),
+    STORE_DIR: join(dir, 'store'),
+    LOCAL_DB_PATH: join(dir, 'messages.db'),
+    ORG_DIR: '',
+    ...(model ? { ANTHROPIC_API_KEY: 'offline', ANTHROPIC_BASE_URL: model.url } : {}),
+  };
+
+  let server = await startDemoServer(settings);
+  cleanup.defer(async () => {
+    await server.stop();
+  });
+  line(`\nThe server is up at ${server.url} (${server.startMs} ms after its process was started).`);
+
+  title('A first answer, streamed word by word');
+  const first = await talk(server, { message: 'Hello! My name is Robin and I paint lighthouses.' });
+  const conversation_id = first.conversation_id;
+
+  title('A second turn that depends on the first');
+  await talk(server, { message: 'What is my name?', conversation_id });
+
+  title('The agent uses a tool to write into its memory');
+  await talk(server, {
+    message: `What is it that I do? Please write it down in ${notesFile} in your working directory.`,
+    conversation_id,
+    show_tool_use: true,
+  });
+  const notes = await readFile(join(dir, 'memory', notesFile), 'utf8').catch(() => null);
+  line(notes === null ? `(there is no ${notesFile})` : `  ${notesFile} on the volume says: ${notes.trim()}`);
+
+  title('The server is stopped, and another one is started on the same folders');
+  line(`  stopped with exit code ${await server.stop()}; only the volume is kept`);
+  await rm(join(dir, 'messages.db'), { force: true });
+  server = await startDemoServer(settings);
+  line(`  up again at ${server.url}`);
+
+  title('A third turn, which still knows');
+  await talk(server, { message: 'What do you know about me?', conversation_id });
+  const exitCode = await server.stop();
+
+  line(`\nThat was all over HTTP. To try it yourself${hasKey ? '' : ' with a real key'}:`);
+  line(`
+  ANTHROPIC_API_KEY=sk-ant-... HOST=127.0.0.1 STORE_DIR=./data/store MEMORY_DIR=./data/memory npm start
+
+  curl -N http://127.0.0.1:9000/chat -H 'content-type: application/json' \\
+    -d '{"message": "Hello! What can you do?", "stream": true}'
+`);
+  return exitCode;
+
+  function title(text: string): void {
+    line(`\n── ${text}`);
+  }
+
+  async function talk(to: DemoServer, body: { message: string; conversation_id?: string; show_tool_use?: boolean }) {
+    line(`  you:   ${body.message}`);
+    write('  agent: ');
+    const done = await to.chat(body, {
+      onText: (text) => write(text.replaceAll('\n', '\n         ')),
+      onTool: (tool, input) => write(`\n         [${tool}] ${input}\n         `),
+    });
+    line('');
+    return done;
+  }
+}
