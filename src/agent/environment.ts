@@ -1,0 +1,74 @@
+/**
+ * The environment of the claude process, built from nothing.
+ *
+ * Invariant: whatever the agent runs inherits this, so only what is named here goes in. The server's own environment
+ * (its token, cloud credentials, database URLs) never does.
+ */
+
+export type Credential = { kind: 'api_key' | 'oauth_token'; value: string };
+
+export type ProcessEnvironment = Record<string, string>;
+
+export type EnvironmentInput = {
+  /** The host's environment, of which only the allowed names are taken. */
+  base: Record<string, string | undefined>;
+  credential: Credential;
+  anthropicBaseUrl: string | null;
+  configDir: string;
+  timezone: string;
+  maxRetries: number;
+  streamIdleMs: number;
+  isRoot: boolean;
+};
+
+/** What programs need to run at all, to be in the right language, and to reach the network of their host. */
+const allowed = new Set([
+  'PATH',
+  'HOME',
+  'USER',
+  'LOGNAME',
+  'SHELL',
+  'LANG',
+  'LANGUAGE',
+  'TMPDIR',
+  'HTTP_PROXY',
+  'HTTPS_PROXY',
+  'NO_PROXY',
+  'ALL_PROXY',
+  'http_proxy',
+  'https_proxy',
+  'no_proxy',
+  'all_proxy',
+  'NODE_EXTRA_CA_CERTS',
+  'SSL_CERT_FILE',
+  'SSL_CERT_DIR',
+  'CURL_CA_BUNDLE',
+  'REQUESTS_CA_BUNDLE',
+]);
+
+export function makeEnvironment(input: EnvironmentInput): ProcessEnvironment {
+  const inherited = Object.entries(input.base).filter(
+    (entry): entry is [string, string] =>
+      entry[1] !== undefined && (allowed.has(entry[0]) || entry[0].startsWith('LC_')),
+  );
+  return {
+    ...Object.fromEntries(inherited),
+    TZ: input.timezone,
+    CLAUDE_CONFIG_DIR: input.configDir,
+    ...(input.credential.kind === 'api_key'
+      ? { ANTHROPIC_API_KEY: input.credential.value }
+      : { CLAUDE_CODE_OAUTH_TOKEN: input.credential.value }),
+    ...(input.anthropicBaseUrl === null ? {} : { ANTHROPIC_BASE_URL: input.anthropicBaseUrl }),
+    // Without it the CLI refuses to bypass permissions as root; a container is the sandbox it asks about.
+    ...(input.isRoot ? { IS_SANDBOX: '1' } : {}),
+    // Otherwise one extra model call per user message (a title), and telemetry.
+    CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1',
+    // A background task would start a turn that nobody asked for after the run's answer.
+    CLAUDE_CODE_DISABLE_BACKGROUND_TASKS: '1',
+    CLAUDE_CODE_DISABLE_AUTO_MEMORY: '1',
+    CLAUDE_CODE_MAX_RETRIES: String(input.maxRetries),
+    // The only one of the CLI's stream deadlines that acts on bytes that stop coming.
+    CLAUDE_ENABLE_BYTE_WATCHDOG: '1',
+    CLAUDE_BYTE_STREAM_IDLE_TIMEOUT_MS: String(input.streamIdleMs),
+  };
+}

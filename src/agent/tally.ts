@@ -1,0 +1,120 @@
+/**
+ * What a run's messages add up to: model, usage, cost, warnings, and the last word about a failing API. Pure.
+ *
+ * Usage and cost come from `model_usage_since_last_result`, which counts every model call of this run and of no other,
+ * subagents included; `modelUsage` and `total_cost_usd` go on counting over a session's resumes. The SDK does not type
+ * it, so it is parsed, and the main loop's own counts stand in where it is missing (a run that was cut off).
+ */
+
+import type { SDKAssistantMessageError, SDKMessage, SDKResultMessage } from '@anthropic-ai/claude-agent-sdk';
+import { z } from 'zod';
+import { noUsage, type Usage } from '../domain/run.ts';
+import { isByCli } from './translate.ts';
+
+export type Tally = {
+  model: string | null;
+  /** The main loop's, message by message; for a run without a result. */
+  streamedUsage: Usage;
+  /** Whether the model API is being waited for, rather than a tool. */
+  awaitsModel: boolean;
+  /** The last API error that the CLI told of, in its own classes. */
+  apiError: { kind: SDKAssistantMessageError; status: number | null; text: string } | null;
+  warnings: string[];
+};
+
+export const emptyTally: Tally = {
+  model: null,
+  streamedUsage: noUsage,
+  awaitsModel: false,
+  apiError: null,
+  warnings: [],
+};
+
+export function observe(tally: Tally, message: SDKMessage): Tally {
+  switch (message.type) {
+    case 'system':
+      return observeSystem(tally, message);
+    case 'stream_event':
+      return message.parent_tool_use_id === null ? observeStream(tally, message.event) : tally;
+    case 'assistant': {
+      if (message.parent_tool_use_id !== null) return tally;
+      if (!isByCli(message)) return { ...tally, model: message.message.model, apiError: null };
+      if (message.error === undefined) return tally;
+      const texts = message.message.content.flatMap((block) => (block.type === 'text' ? [block.text] : []));
+      const status = tally.apiError?.status ?? null;
+      return { ...tally, apiError: { kind: message.error, status, text: texts.join('\n') } };
+    }
+    default:
+      return tally;
+  }
+}
+
+/** The usage and the estimated cost of this run alone. */
+export function totalsOf(tally: Tally, result: SDKResultMessage | null): { usage: Usage; costUsd: number } {
+  const counted = z.looseObject({ model_usage_since_last_result: z.record(z.string(), modelUsage) }).safeParse(result);
+  if (!counted.success) return { usage: tally.streamedUsage, costUsd: 0 };
+  const models = Object.values(counted.data.model_usage_since_last_result);
+  return {
+    usage: models.reduce(addUsage, noUsage),
+    costUsd: models.reduce((sum, model) => sum + model.costUSD, 0),
+  };
+}
+
+const tokens = z.number().int().nonnegative();
+const modelUsage = z.looseObject({
+  inputTokens: tokens,
+  outputTokens: tokens,
+  cacheReadInputTokens: tokens,
+  cacheCreationInputTokens: tokens,
+  costUSD: z.number().nonnegative(),
+});
+
+function observeSystem(tally: Tally, message: Extract<SDKMessage, { type: 'system' }>): Tally {
+  switch (message.subtype) {
+    case 'init': {
+      const lost = message.mcp_servers.filter((server) => server.status !== 'connected');
+      const warnings = lost.map(({ name, status }) => `MCP server "${name}" is not available (${status})`);
+      return { ...tally, model: message.model, warnings };
+    }
+    case 'status':
+      return { ...tally, awaitsModel: true };
+    case 'api_retry':
+      return {
+        ...tally,
+        awaitsModel: true,
+        apiError: { kind: message.error, status: message.error_status, text: '' },
+      };
+    default:
+      return tally;
+  }
+}
+
+function observeStream(tally: Tally, event: Extract<SDKMessage, { type: 'stream_event' }>['event']): Tally {
+  switch (event.type) {
+    case 'message_start': {
+      const { usage } = event.message;
+      const started: Usage = {
+        inputTokens: usage.input_tokens,
+        outputTokens: 0,
+        cacheReadInputTokens: usage.cache_read_input_tokens ?? 0,
+        cacheCreationInputTokens: usage.cache_creation_input_tokens ?? 0,
+      };
+      return { ...tally, awaitsModel: true, streamedUsage: addUsage(tally.streamedUsage, started) };
+    }
+    case 'message_delta': {
+      const written: Usage = { ...noUsage, outputTokens: event.usage.output_tokens };
+      return { ...tally, awaitsModel: false, streamedUsage: addUsage(tally.streamedUsage, written) };
+    }
+    default:
+      return tally;
+  }
+}
+
+function addUsage(a: Usage, b: Usage): Usage {
+  return {
+    inputTokens: a.inputTokens + b.inputTokens,
+    outputTokens: a.outputTokens + b.outputTokens,
+    cacheReadInputTokens: a.cacheReadInputTokens + b.cacheReadInputTokens,
+    cacheCreationInputTokens: a.cacheCreationInputTokens + b.cacheCreationInputTokens,
+  };
+}

@@ -1,0 +1,84 @@
+/**
+ * The files that the CLI keeps of a session, below its config directory.
+ *
+ * A transcript is `projects/<slug of the working directory>/<session>.jsonl`, one entry a line. The slug is not
+ * computed but searched for, because the CLI resumes a session from wherever it finds it: a moved MEMORY_DIR leaves
+ * its transcripts under the old slug, and they go on to work.
+ */
+
+import { readdir, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+
+export type TranscriptState = 'usable' | 'missing' | 'unusable';
+
+export type Transcript = {
+  state: TranscriptState;
+  /** Whether the session was sent the prompt with this id. */
+  holds(promptId: string): boolean;
+};
+
+/** Reads the session's transcript, if there is one. `unusable`: a file without a single message, which cannot be resumed. */
+export async function readTranscript(configDir: string, sessionId: string): Promise<Transcript> {
+  const paths = await transcriptPaths(configDir, sessionId);
+  const text = (await Promise.all(paths.map((path) => readFile(path)))).reduce(
+    (all, each) => Buffer.concat([all, each]),
+    Buffer.alloc(0),
+  );
+  return {
+    state: paths.length === 0 ? 'missing' : hasMessage(text) ? 'usable' : 'unusable',
+    // An id in a message's own text would stand there as \"uuid\", so this finds entries only.
+    holds: (promptId) => text.includes(`"uuid":"${promptId}"`),
+  };
+}
+
+/** Deletes whatever below the config directory is named after the session. Idempotent. */
+export async function deleteSession(configDir: string, sessionId: string): Promise<void> {
+  const folders = await foldersOf(configDir);
+  const projects = await foldersOf(join(configDir, 'projects'));
+  for (const folder of [...folders, ...projects]) {
+    const names: string[] = await readdir(folder).catch(() => []);
+    for (const name of names.filter((each) => isOf(sessionId, each))) {
+      await rm(join(folder, name), { recursive: true, force: true });
+    }
+  }
+}
+
+async function transcriptPaths(configDir: string, sessionId: string): Promise<string[]> {
+  const found: string[] = [];
+  for (const folder of await foldersOf(join(configDir, 'projects'))) {
+    const names: string[] = await readdir(folder).catch(() => []);
+    if (names.includes(`${sessionId}.jsonl`)) found.push(join(folder, `${sessionId}.jsonl`));
+  }
+  return found;
+}
+
+async function foldersOf(path: string): Promise<string[]> {
+  const entries = await readdir(path, { withFileTypes: true }).catch(() => []);
+  return entries.filter((entry) => entry.isDirectory()).map((entry) => join(path, entry.name));
+}
+
+/** `<session>`, `<session>.jsonl`, `<session>-agent-….json` and the like. */
+function isOf(sessionId: string, name: string): boolean {
+  return name.startsWith(sessionId) && !/^[0-9a-f]/i.test(name.slice(sessionId.length));
+}
+
+/** A line that is a whole JSON object with a message in it. A file that was cut off or overwritten may have none. */
+function hasMessage(text: Buffer): boolean {
+  for (let start = 0; start < text.length; ) {
+    const end = text.indexOf(0x0a, start);
+    const line = text.toString('utf8', start, end === -1 ? text.length : end);
+    if (isMessageEntry(line)) return true;
+    if (end === -1) return false;
+    start = end + 1;
+  }
+  return false;
+}
+
+function isMessageEntry(line: string): boolean {
+  try {
+    const entry: unknown = JSON.parse(line);
+    return typeof entry === 'object' && entry !== null && 'message' in entry && 'uuid' in entry;
+  } catch {
+    return false;
+  }
+}
