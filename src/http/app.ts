@@ -1,0 +1,104 @@
+/**
+ * The HTTP API as a function from requests to responses; it runs over a socket (`server.ts`) and in process.
+ *
+ * Order of a request: headers of every response → log → errors → wrong method → authentication → shutdown → path →
+ * the route, which reads and validates. Nothing of the body is read before authentication.
+ */
+
+import { OpenAPIHono } from '@hono/zod-openapi';
+import { methodNotAllowed } from 'hono/method-not-allowed';
+import { Problem } from '../domain/problem.ts';
+import { newId } from '../lib/ids.ts';
+import type { Log } from '../lib/log.ts';
+import { auth } from './auth.ts';
+import type { AppContext, AppEnv, AppMiddleware } from './context.ts';
+import { answerError, catchAll, problemResponse } from './errors.ts';
+import { addOpenApiRoute, makeOpenApiDocument } from './openapi.ts';
+import { requestLog } from './request-log.ts';
+import { addChatRoutes, type ChatRouteDeps } from './routes/chat.ts';
+import { addControlRoutes, type ControlRouteDeps } from './routes/control.ts';
+import { addConversationRoutes, type ConversationRouteDeps } from './routes/conversations.ts';
+import { addHealthRoutes, type HealthRouteDeps } from './routes/health.ts';
+import { stamp, stampHeaders } from './stamp.ts';
+
+export type AppSettings = HealthRouteDeps['settings'] &
+  ChatRouteDeps['settings'] & {
+    /** Without any, no request needs one. */
+    apiTokens: string[];
+    shutdownGraceMs: number;
+  };
+
+export type AppDeps = {
+  operations: ChatRouteDeps['operations'] & ConversationRouteDeps['operations'];
+  health: HealthRouteDeps['health'];
+  /** Whether a shutdown has begun. */
+  stopping(): boolean;
+  requestStop: ControlRouteDeps['requestStop'];
+  log: Log;
+  settings: AppSettings;
+};
+
+export type HttpApp = {
+  fetch(request: Request): Response | Promise<Response>;
+  /** The response to a request that never got as far as `fetch`: logged and stamped as all are. */
+  refuse(problem: Problem): Response;
+  openApiDocument(): object;
+};
+
+const openPaths = ['/health', '/openapi.json'];
+
+export function createApp(deps: AppDeps): HttpApp {
+  const { log, settings } = deps;
+  // Not strict: PicoClaw 1.x took a path with a slash at its end for the same path.
+  const app = new OpenAPIHono<AppEnv>({ strict: false });
+  app.onError((error, c) => answerError(c, error, log));
+  app.notFound((c) => problemResponse(new Problem('not_found', `no such path: ${c.req.path}`), c.get('requestId')));
+  app.use(stamp(settings));
+  app.use(requestLog(log));
+  app.use(catchAll(log));
+  app.use(methodNotAllowed({ app, onMethodNotAllowed: answerWrongMethod }));
+  app.use(auth({ tokens: settings.apiTokens, openPaths }));
+  app.use(checkPath);
+  app.post('/chat', refuseWhileStopping(deps));
+  addHealthRoutes(app, deps);
+  addChatRoutes(app, deps);
+  addConversationRoutes(app, deps);
+  addControlRoutes(app, deps);
+  addOpenApiRoute(app, settings.version);
+  return {
+    fetch: (request) => app.fetch(request),
+    refuse: (problem) => {
+      const requestId = newId('req');
+      log.info({ request_id: requestId, method: null, route: null, status: problem.status }, 'request');
+      const response = problemResponse(problem, requestId);
+      stampHeaders(response.headers, requestId, settings);
+      return response;
+    },
+    openApiDocument: () => makeOpenApiDocument(app, settings.version),
+  };
+}
+
+function answerWrongMethod(c: AppContext, allow: string[]): Response {
+  const detail = `${c.req.method} is not a method of ${c.req.path}; it has ${allow.join(', ')}`;
+  return problemResponse(new Problem('method_not_allowed', detail, { allow }), c.get('requestId'));
+}
+
+const checkPath: AppMiddleware = async (c, next) => {
+  try {
+    decodeURIComponent(new URL(c.req.url).pathname);
+  } catch (cause) {
+    throw new Problem('invalid_request', 'the path has a percent sign that begins no valid encoding', { cause });
+  }
+  await next();
+};
+
+/** Said before the body is read: nothing that it could hold would change the answer. */
+function refuseWhileStopping({ stopping, settings }: AppDeps): AppMiddleware {
+  return async (_, next) => {
+    if (stopping())
+      throw new Problem('shutting_down', 'the server is shutting down', {
+        retryAfterS: Math.ceil(settings.shutdownGraceMs / 1000),
+      });
+    await next();
+  };
+}

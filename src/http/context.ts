@@ -1,0 +1,20 @@
+/** What the middleware and the handlers of one request share. */
+
+import type { Context, MiddlewareHandler } from 'hono';
+import type { TerminalRunStatus } from '../domain/run.ts';
+
+/** How a response that is written in pieces came to its end. */
+export type StreamEnd = 'complete' | 'client_gone' | 'failed';
+
+/** What a handler adds to the request's log line. */
+export type LogEntry = {
+  runId: string | null;
+  conversationId: string | null;
+  runStatus: TerminalRunStatus | null;
+  /** Set by a handler whose response goes on after it has returned: the line is written when this resolves. */
+  streamEnd: Promise<StreamEnd> | null;
+};
+
+export type AppEnv = { Variables: { requestId: string; entry: LogEntry } };
+export type AppContext = Context<AppEnv>;
+export type AppMiddleware = MiddlewareHandler<AppEnv>;

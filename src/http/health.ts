@@ -1,0 +1,92 @@
+/**
+ * What GET /health says. It reads counters and states that are in memory or in the runtime database: the volume's data is
+ * never touched, nothing is synced.
+ */
+
+import { z } from '@hono/zod-openapi';
+import type { AgentHealth } from '../agent/agent.ts';
+import type { Log } from '../lib/log.ts';
+import type { VolumeStatus } from '../store/volume/volume.ts';
+
+export type HealthReport = {
+  /** The runtime database; the counts are 0 when it cannot be read. */
+  database: { ok: boolean; conversations: number; tasks: number };
+  volumes: VolumeHealth;
+  agent: AgentHealth;
+  store: Pick<VolumeStatus, 'durable' | 'epoch' | 'lastSyncAt'>;
+};
+
+/**
+ * As found at start. `memory`, `sessions` (`.claude` in MEMORY_DIR) and `store`: can be written. `skills`: SKILLS_DIR is
+ * there; it need not be.
+ */
+export type VolumeHealth = { memory: boolean; skills: boolean; sessions: boolean; store: boolean };
+
+export type HealthDeps = {
+  store: { counts(): Promise<{ conversations: number; tasks: number }> };
+  volume: { status(): VolumeStatus };
+  agent: { health(): AgentHealth };
+  volumes: VolumeHealth;
+  log: Log;
+};
+
+/** Never rejects: a database that cannot be read is part of the report. */
+export async function readHealth(deps: HealthDeps): Promise<HealthReport> {
+  const { durable, epoch, lastSyncAt } = deps.volume.status();
+  const rest = { volumes: deps.volumes, agent: deps.agent.health(), store: { durable, epoch, lastSyncAt } };
+  try {
+    return { database: { ok: true, ...(await deps.store.counts()) }, ...rest };
+  } catch (error) {
+    deps.log.error({ err: error }, 'the runtime database cannot be read');
+    return { database: { ok: false, conversations: 0, tasks: 0 }, ...rest };
+  }
+}
+
+export const healthResponse = z
+  .strictObject({
+    status: z.enum(['ok', 'degraded']),
+    version: z.string(),
+    commit: z.string(),
+    build_time: z.string(),
+    max_execution_ms: z.int().openapi({ description: 'The longest that a run may take, in milliseconds.' }),
+    database: z.strictObject({ ok: z.boolean(), conversations: z.int(), tasks: z.int() }),
+    volumes: z
+      .strictObject({ memory: z.boolean(), skills: z.boolean(), sessions: z.boolean(), store: z.boolean() })
+      .openapi({ description: 'As found at start; `skills` may be false in a healthy server.' }),
+    agent: z.strictObject({
+      ok: z.boolean(),
+      version: z.string(),
+      warm: z.int().openapi({ description: 'Processes that are ready for a conversation.' }),
+    }),
+    store: z.strictObject({
+      durable: z.boolean().openapi({ description: 'False from a failed sync until the next that succeeds.' }),
+      epoch: z.int().openapi({ description: 'Syncs since start.' }),
+      last_sync_at: z.iso.datetime().nullable(),
+    }),
+  })
+  .openapi('Health');
+
+export type HealthResponse = z.output<typeof healthResponse>;
+
+export type HealthSettings = { version: string; commit: string; buildTime: string; maxExecutionMs: number };
+
+export function toHealthResponse(
+  report: HealthReport,
+  input: { settings: HealthSettings; stopping: boolean },
+): HealthResponse {
+  const { database, volumes, agent, store } = report;
+  const { settings, stopping } = input;
+  const ok =
+    !stopping && database.ok && volumes.memory && volumes.sessions && volumes.store && agent.ok && store.durable;
+  return {
+    status: ok ? 'ok' : 'degraded',
+    version: settings.version,
+    commit: settings.commit,
+    build_time: settings.buildTime,
+    max_execution_ms: settings.maxExecutionMs,
+    database: { ok: database.ok, conversations: database.conversations, tasks: database.tasks },
+    volumes,
+    agent: { ok: agent.ok, version: agent.version, warm: agent.warm },
+    store: { durable: store.durable, epoch: store.epoch, last_sync_at: store.lastSyncAt },
+  };
+}

@@ -1,0 +1,138 @@
+/** POST /chat */
+
+import { z } from '@hono/zod-openapi';
+import { type ChatDeps, chat } from '../../conversations/chat.ts';
+import { Problem } from '../../domain/problem.ts';
+import type { LiveRun } from '../../runs/runs.ts';
+import { toFrame } from '../chat-events.ts';
+import { type ChatLimits, chatRequest, toChatInput } from '../chat-request.ts';
+import { type AnswerView, chatResponse, toChatResponse } from '../chat-response.ts';
+import type { AppContext } from '../context.ts';
+import { withConversation } from '../errors.ts';
+import { type App, addRoute, none } from '../route.ts';
+import { sseHeaders, sseStream } from '../sse.ts';
+
+export type ChatRouteDeps = {
+  operations: ChatDeps;
+  settings: ChatLimits & {
+    /** Empty: it is off. */
+    sessionEndMarker: string;
+    heartbeatMs?: number;
+  };
+};
+
+/** Below the idle limits of common proxies, the shortest of which is 30 s. */
+const defaultHeartbeatMs = 15_000;
+
+const description = `The answer comes when it is on the persistent volume. A run that failed or reached its time limit is
+answered with 200 as well: \`status\` tells. What is wrong before the run begins is a problem with its own status, and
+nothing of such a request is stored. A client that goes away does not stop the run.
+
+With \`"stream": true\` the answer is \`text/event-stream\`. Every frame has an \`id\` (the event's number), an \`event\` and JSON
+\`data\`; a comment is sent every 15 s of silence.
+
+| Event | Data |
+| --- | --- |
+| \`start\` | \`{conversation_id, message_id, run_id}\`: the request is stored |
+| \`thinking\` | \`{text}\`, with \`thinking\` |
+| \`chunk\` | \`{text}\`: the next piece of the answer; with \`sender\` it repeats an outbound message |
+| \`rewind\` | \`{keep}\`: the model began anew; of the answer so far only the first \`keep\` UTF-16 code units stand |
+| \`tool_use\` | \`{tool, input}\`, with \`show_tool_use\` |
+| \`outbound\` | \`{text, sender}\`: a message that the agent sent |
+| \`done\` | the response object, without \`thinking\`; the last event |
+| \`error\` | a Problem; the last event |`;
+
+export function addChatRoutes(app: App, deps: ChatRouteDeps): void {
+  addRoute(
+    app,
+    {
+      method: 'post',
+      path: '/chat',
+      operationId: 'chat',
+      tag: 'Conversations',
+      summary: 'Send a message and get the answer',
+      description,
+      params: none,
+      query: none,
+      body: { presence: 'required', schema: chatRequest },
+      success: {
+        200: {
+          description: 'The answer, or how the run ended without one.',
+          content: {
+            'application/json': { schema: chatResponse },
+            'text/event-stream': {
+              schema: z.string().openapi({ description: 'With `"stream": true`; see above.' }),
+              example: exampleStream,
+            },
+          },
+        },
+      },
+      problems: ['forbidden', 'not_found', 'conversation_busy', 'not_durable', 'run_lost', 'shutting_down'],
+    },
+    async (c, { body }) => {
+      const entry = c.get('entry');
+      entry.conversationId = body.conversation_id ?? null;
+      const run = await chat(deps.operations, toChatInput(body, deps.settings));
+      entry.runId = run.id;
+      entry.conversationId = run.conversationId;
+      const view: AnswerView = {
+        stream: body.stream === true,
+        thinking: body.thinking === true,
+        toolUse: body.show_tool_use === true,
+      };
+      return view.stream ? answerStream(c, deps, { run, view }) : answerJson(c, deps, { run, view });
+    },
+  );
+}
+
+async function answerJson(
+  c: AppContext,
+  { settings }: ChatRouteDeps,
+  { run, view }: { run: LiveRun; view: AnswerView },
+): Promise<Response> {
+  try {
+    const outcome = await run.outcome;
+    c.get('entry').runStatus = outcome.status;
+    return c.json(toChatResponse(outcome, { view, sessionEndMarker: settings.sessionEndMarker }));
+  } catch (error) {
+    throw error instanceof Problem ? withConversation(error, run.conversationId) : error;
+  }
+}
+
+function answerStream(
+  c: AppContext,
+  { settings }: ChatRouteDeps,
+  { run, view }: { run: LiveRun; view: AnswerView },
+): Response {
+  const entry = c.get('entry');
+  const input = {
+    view,
+    conversationId: run.conversationId,
+    requestId: c.get('requestId'),
+    sessionEndMarker: settings.sessionEndMarker,
+  };
+  const { body, end } = sseStream({
+    events: run.events.read(),
+    toFrame: (event) => {
+      if (event.type === 'done') entry.runStatus = event.outcome.status;
+      return toFrame(event, input);
+    },
+    heartbeatMs: settings.heartbeatMs ?? defaultHeartbeatMs,
+  });
+  entry.streamEnd = end;
+  return c.body(body, 200, sseHeaders);
+}
+
+const exampleStream = `id: 1
+event: start
+data: {"conversation_id":"conv-0f6a1c9e-7f3d-4a62-9a53-0d0b1a4a7c11","message_id":"msg-…","run_id":"run-…"}
+
+id: 2
+event: chunk
+data: {"text":"Three things: "}
+
+id: 3
+event: done
+data: {"status":"success","conversation_id":"conv-0f6a1c9e-7f3d-4a62-9a53-0d0b1a4a7c11","result":"Three things: ",…}
+
+`;
