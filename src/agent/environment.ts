@@ -65,7 +65,10 @@ export function makeEnvironment(input: EnvironmentInput): ProcessEnvironment {
     CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1',
     // A background task would start a turn that nobody asked for after the run's answer.
     CLAUDE_CODE_DISABLE_BACKGROUND_TASKS: '1',
+    // It would be one memory for all conversations, written behind their backs; CLAUDE.md is the memory that is meant.
     CLAUDE_CODE_DISABLE_AUTO_MEMORY: '1',
+    // Every tool is in the request from the start, and no placeholder for ones to be searched.
+    ENABLE_TOOL_SEARCH: 'false',
     CLAUDE_CODE_MAX_RETRIES: String(input.maxRetries),
     // The only one of the CLI's stream deadlines that acts on bytes that stop coming.
     CLAUDE_ENABLE_BYTE_WATCHDOG: '1',

@@ -56,7 +56,9 @@ export function makeOptions(input: OptionsInput): Options {
 function makeSettings({ configDir }: OptionsInput): NonNullable<Options['settings']> {
   const sessionFiles = ['projects', 'sessions'].map((folder) => `/${configDir}/${folder}/**`);
   return {
+    // Only the skills that are installed here. One of the CLI's own comes as a plugin, which the first does not cover.
     disableBundledSkills: true,
+    enabledPlugins: { 'plugin-authoring@builtin': false },
     // Any other claude on this machine could otherwise send this one a message, which would start a turn.
     crossSessionInbound: 'refuse',
     attribution: false,

@@ -39,13 +39,18 @@ export type ModelRequest = {
 
 export type Fault = (
   | { /** Nothing is answered until released; then the script goes on. */ kind: 'hold' }
+  | { /** The stream stops, connection open, until released; then it goes on. */ kind: 'stall'; afterDeltas: number }
+  | { /** The connection is reset in mid-stream. */ kind: 'reset'; afterDeltas: number; held?: boolean }
+  | { /** The stream ends in mid-message without an error. */ kind: 'end'; afterDeltas: number; held?: boolean }
+  | { /** The stream ends with an SSE `error` event. */ kind: 'error_event'; afterDeltas: number; held?: boolean }
   | {
-      /** The stream stops after so many deltas, connection open, until released. */ kind: 'stall';
-      afterDeltas: number;
+      /** The request is refused with this status. */
+      kind: 'status';
+      status: number;
+      error?: string;
+      message?: string;
+      headers?: Record<string, string>;
     }
-  | { /** The connection is reset after so many deltas. */ kind: 'reset'; afterDeltas: number }
-  | { /** The stream ends with an SSE `error` event. */ kind: 'error_event'; afterDeltas: number; error?: string }
-  | { /** The request is refused with this status. */ kind: 'status'; status: number; error?: string; message?: string }
 ) & {
   /** Which requests it may take; without it, the next one. */
   when?: (request: ModelRequest) => boolean;
@@ -54,9 +59,12 @@ export type Fault = (
 };
 
 export type FaultHandle = {
-  /** The request that the fault took (its first one), as soon as it acts: held, stalled, reset. */
+  /** The request that the fault took (its first one), as soon as it has come to the point: held, stalled, refused. */
   reached: Promise<ModelRequest>;
-  /** Lets a held or stalled request go on. */
+  /**
+   * Lets what waits go on: a `hold`, a `stall`, and a cut that is `held`. Without `held` a cut comes at once, and the
+   * deltas before it may never reach the host: the CLI drops what it has not passed on when the connection breaks.
+   */
   release(): void;
 };
 
@@ -153,9 +161,9 @@ type Forward = {
 
 async function forward({ mockUrl, incoming, outgoing, request, fault }: Forward): Promise<void> {
   if (fault?.fault.kind === 'status') {
-    const { status, error = 'api_error', message = 'scripted' } = fault.fault;
+    const { status, error = 'api_error', message = 'scripted', headers = {} } = fault.fault;
     fault.reached(request);
-    outgoing.writeHead(status, { 'content-type': 'application/json' });
+    outgoing.writeHead(status, { 'content-type': 'application/json', ...headers });
     outgoing.end(JSON.stringify({ type: 'error', error: { type: error, message } }));
     return;
   }
@@ -175,13 +183,11 @@ async function forward({ mockUrl, incoming, outgoing, request, fault }: Forward)
     if (fault && deltas === afterDeltas && frame.includes('content_block')) {
       deltas += 1;
       fault.reached(request);
+      if (fault.fault.kind === 'stall' || ('held' in fault.fault && fault.fault.held)) await fault.released;
+      if (outgoing.destroyed) return;
       if (fault.fault.kind === 'reset') return void outgoing.destroy();
-      if (fault.fault.kind === 'error_event') {
-        const error = { type: fault.fault.error ?? 'overloaded_error', message: 'scripted' };
-        outgoing.end(`event: error\ndata: ${JSON.stringify({ type: 'error', error })}\n\n`);
-        return;
-      }
-      await fault.released;
+      if (fault.fault.kind === 'end') return void outgoing.end();
+      if (fault.fault.kind === 'error_event') return void outgoing.end(errorEvent);
     }
     if (frame.includes('content_block_delta')) deltas += 1;
     if (outgoing.destroyed) return;
@@ -189,6 +195,11 @@ async function forward({ mockUrl, incoming, outgoing, request, fault }: Forward)
   }
   outgoing.end();
 }
+
+const errorEvent = `event: error\ndata: ${JSON.stringify({
+  type: 'error',
+  error: { type: 'overloaded_error', message: 'scripted' },
+})}\n\n`;
 
 function ask(mockUrl: string, incoming: IncomingMessage, body: string): Promise<IncomingMessage> {
   const { host: _host, 'content-length': _length, connection: _connection, ...headers } = incoming.headers;

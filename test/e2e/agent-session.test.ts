@@ -1,0 +1,127 @@
+/** A conversation can always go on, whatever has become of its session. */
+
+import { randomUUID } from 'node:crypto';
+import { readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { type AgentHost, startAgentHost } from '../support/agent-host.ts';
+
+const lost = {
+  'is gone': async (path: string) => rm(path),
+  'is empty': async (path: string) => writeFile(path, ''),
+  'is garbage': async (path: string) => writeFile(path, '\x00\x01 not json\n{"half": "an entr'),
+  'lost all but its bookkeeping': async (path: string) => writeFile(path, '{"type":"last-prompt","lastPrompt":"x"}\n'),
+};
+
+for (const [how, lose] of Object.entries(lost)) {
+  test(`a session whose transcript ${how} is begun afresh with the prompt that tells of the past`, async () => {
+    await using host = await startAgentHost();
+    host.model.mock.on({ userMessage: /.*/ }, { content: 'Yes.' });
+    const first = await host.run('first');
+    await lose(await transcriptOf(host, first.sessionId));
+    let asked = 0;
+    const fresh = { id: randomUUID(), text: 'all that was said, and the second' };
+
+    const second = await host.run('second', {
+      sessionId: first.sessionId,
+      resume: true,
+      freshPrompt: async () => {
+        asked += 1;
+        return fresh;
+      },
+    });
+
+    expect(second.result).toMatchObject({ outcome: 'success', promptTaken: true });
+    expect(second.result.freshBecause).toMatch(/transcript/);
+    expect(second.result.sessionId).not.toBe(first.sessionId);
+    expect(asked).toBe(1);
+    expect(host.model.requests()[1]?.raw).toContain(fresh.text);
+    expect(await host.agent.heldPrompts(second.result.sessionId, [fresh.id])).toEqual(new Set([fresh.id]));
+
+    const third = await host.run('third', { sessionId: second.result.sessionId, resume: true });
+    expect(third.result).toMatchObject({ outcome: 'success', freshBecause: null });
+  });
+}
+
+test('a session that exists already is gone on with, though a new one was asked for', async () => {
+  await using host = await startAgentHost();
+  host.model.mock.on({ userMessage: /.*/ }, { content: 'Yes.' });
+  const first = await host.run('first');
+
+  const second = await host.run('second', { sessionId: first.sessionId, resume: false });
+
+  expect(second.result).toMatchObject({ outcome: 'success', sessionId: first.sessionId, freshBecause: null });
+  expect(host.model.requests()[1]?.raw).toContain('first');
+});
+
+test('a prompt that the session already holds is answered again, and does not wait for ever', async () => {
+  await using host = await startAgentHost();
+  host.model.mock.on({ userMessage: /.*/ }, { content: 'Yes.' });
+  const first = await host.run('first');
+
+  const again = await host.run('first', {
+    sessionId: first.sessionId,
+    resume: true,
+    prompt: { id: first.promptId, text: 'first' },
+  });
+
+  expect(again.result).toMatchObject({ outcome: 'success', promptTaken: true });
+  expect(again.text).toBe('Yes.');
+});
+
+test('a session goes on after its working directory has moved', async () => {
+  await using host = await startAgentHost();
+  host.model.mock.on({ userMessage: /.*/ }, { content: 'Yes.' });
+  const first = await host.run('first');
+  const projects = join(host.configDir, 'projects');
+  const [slug] = await readdir(projects);
+  await rename(join(projects, String(slug)), join(projects, '-mnt-an-older-place'));
+
+  const second = await host.run('second', { sessionId: first.sessionId, resume: true });
+
+  expect(second.result).toMatchObject({ outcome: 'success', sessionId: first.sessionId, freshBecause: null });
+  expect(host.model.requests()[1]?.raw).toContain('first');
+  expect(await host.agent.heldPrompts(first.sessionId, [first.promptId, second.promptId])).toEqual(
+    new Set([first.promptId, second.promptId]),
+  );
+});
+
+test('a forgotten session leaves nothing of itself, and forgetting again is no error', async () => {
+  await using host = await startAgentHost();
+  const big = JSON.stringify({ command: 'seq 1 60000', description: 'Count' });
+  host.model.mock.on(
+    { userMessage: /count/, hasToolResult: false },
+    {
+      toolCalls: [
+        { name: 'Bash', arguments: big },
+        { name: 'TaskCreate', arguments: '{"subject":"a","description":"b"}' },
+      ],
+    },
+  );
+  host.model.mock.on({ userMessage: /.*/ }, { content: 'Yes.' });
+  const kept = await host.run('another');
+  const ran = await host.run('count');
+  expect((await namesOf(host, ran.sessionId)).length).toBeGreaterThan(1);
+
+  await host.agent.forget(ran.sessionId);
+  await host.agent.forget(ran.sessionId);
+
+  expect(await namesOf(host, ran.sessionId)).toEqual([]);
+  expect(await host.agent.heldPrompts(ran.sessionId, [ran.promptId])).toEqual(new Set());
+  expect(await host.agent.heldPrompts(kept.sessionId, [kept.promptId])).toEqual(new Set([kept.promptId]));
+});
+
+async function transcriptOf(host: AgentHost, sessionId: string): Promise<string> {
+  const projects = join(host.configDir, 'projects');
+  for (const slug of await readdir(projects)) {
+    if ((await readdir(join(projects, slug))).includes(`${sessionId}.jsonl`)) {
+      return join(projects, slug, `${sessionId}.jsonl`);
+    }
+  }
+  throw new Error(`no transcript of ${sessionId}`);
+}
+
+async function namesOf(host: AgentHost, sessionId: string): Promise<string[]> {
+  const names = await readdir(host.memoryDir, { recursive: true });
+  return names.filter((name) => name.includes(sessionId));
+}
