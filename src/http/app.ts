@@ -5,7 +5,7 @@
  * the route, which reads and validates. Nothing of the body is read before authentication.
  */
 
-import { OpenAPIHono } from '@hono/zod-openapi';
+import { Hono } from 'hono';
 import { methodNotAllowed } from 'hono/method-not-allowed';
 import { Problem } from '../domain/problem.ts';
 import { newId } from '../lib/ids.ts';
@@ -13,12 +13,12 @@ import type { Log } from '../lib/log.ts';
 import { auth } from './auth.ts';
 import type { AppContext, AppEnv, AppMiddleware } from './context.ts';
 import { answerError, catchAll, problemResponse } from './errors.ts';
-import { addOpenApiRoute, makeOpenApiDocument } from './openapi.ts';
 import { requestLog } from './request-log.ts';
 import { addChatRoutes, type ChatRouteDeps } from './routes/chat.ts';
 import { addControlRoutes, type ControlRouteDeps } from './routes/control.ts';
 import { addConversationRoutes, type ConversationRouteDeps } from './routes/conversations.ts';
 import { addHealthRoutes, type HealthRouteDeps } from './routes/health.ts';
+import { addOpenApiRoutes } from './routes/openapi.ts';
 import { stamp, stampHeaders } from './stamp.ts';
 
 export type AppSettings = HealthRouteDeps['settings'] &
@@ -42,7 +42,6 @@ export type HttpApp = {
   fetch(request: Request): Response | Promise<Response>;
   /** The response to a request that never got as far as `fetch`: logged and stamped as all are. */
   refuse(problem: Problem): Response;
-  openApiDocument(): object;
 };
 
 const openPaths = ['/health', '/openapi.json'];
@@ -50,7 +49,7 @@ const openPaths = ['/health', '/openapi.json'];
 export function createApp(deps: AppDeps): HttpApp {
   const { log, settings } = deps;
   // Not strict: PicoClaw 1.x took a path with a slash at its end for the same path.
-  const app = new OpenAPIHono<AppEnv>({ strict: false });
+  const app = new Hono<AppEnv>({ strict: false });
   app.onError((error, c) => answerError(c, error, log));
   app.notFound((c) => problemResponse(new Problem('not_found', `no such path: ${c.req.path}`), c.get('requestId')));
   app.use(stamp(settings));
@@ -64,7 +63,7 @@ export function createApp(deps: AppDeps): HttpApp {
   addChatRoutes(app, deps);
   addConversationRoutes(app, deps);
   addControlRoutes(app, deps);
-  addOpenApiRoute(app, settings.version);
+  addOpenApiRoutes(app, deps);
   return {
     fetch: (request) => app.fetch(request),
     refuse: (problem) => {
@@ -74,7 +73,6 @@ export function createApp(deps: AppDeps): HttpApp {
       stampHeaders(response.headers, requestId, settings);
       return response;
     },
-    openApiDocument: () => makeOpenApiDocument(app, settings.version),
   };
 }
 

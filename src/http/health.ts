@@ -4,17 +4,21 @@
  */
 
 import { z } from '@hono/zod-openapi';
-import type { AgentHealth } from '../agent/agent.ts';
 import type { Log } from '../lib/log.ts';
-import type { VolumeStatus } from '../store/volume/volume.ts';
 
 export type HealthReport = {
   /** The runtime database; the counts are 0 when it cannot be read. */
   database: { ok: boolean; conversations: number; tasks: number };
   volumes: VolumeHealth;
   agent: AgentHealth;
-  store: Pick<VolumeStatus, 'durable' | 'epoch' | 'lastSyncAt'>;
+  store: StoreHealth;
 };
+
+/** `version`: of the agent's program; `warm`: processes that are ready for a conversation. */
+export type AgentHealth = { ok: boolean; version: string; warm: number };
+
+/** `durable`: false from a failed sync until the next that succeeds; `epoch` counts the syncs since start. */
+export type StoreHealth = { durable: boolean; epoch: number; lastSyncAt: string | null };
 
 /**
  * As found at start. `memory`, `sessions` (`.claude` in MEMORY_DIR) and `store`: can be written. `skills`: SKILLS_DIR is
@@ -24,7 +28,7 @@ export type VolumeHealth = { memory: boolean; skills: boolean; sessions: boolean
 
 export type HealthDeps = {
   store: { counts(): Promise<{ conversations: number; tasks: number }> };
-  volume: { status(): VolumeStatus };
+  volume: { status(): StoreHealth };
   agent: { health(): AgentHealth };
   volumes: VolumeHealth;
   log: Log;

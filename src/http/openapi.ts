@@ -1,9 +1,8 @@
 /** The OpenAPI 3.1 document, made of the same definitions that validate. */
 
-import { type OpenAPIHono, z } from '@hono/zod-openapi';
-import type { AppEnv } from './context.ts';
-import { securitySchemes } from './openapi-parts.ts';
-import { type App, addRoute, noBody, none } from './route.ts';
+import { createRoute, OpenAPIHono } from '@hono/zod-openapi';
+import { problemResponses, requestHeaders, responseHeaders, securitySchemes, tokenSecurity } from './openapi-parts.ts';
+import type { AnyRouteDefinition } from './route.ts';
 
 const description = `A runtime for Claude agents behind an HTTP API.
 
@@ -13,40 +12,53 @@ const description = `A runtime for Claude agents behind an HTTP API.
 - Times are UTC, ISO 8601. Durations are milliseconds (\`…_ms\`).
 - Lists have \`limit\` and \`cursor\`, and answer with \`next_cursor\`.`;
 
-export function makeOpenApiDocument(app: OpenAPIHono<AppEnv>, version: string) {
+export type OpenApiDocument = ReturnType<OpenAPIHono['getOpenAPI31Document']>;
+
+export function makeOpenApiDocument(definitions: AnyRouteDefinition[], version: string): OpenApiDocument {
+  const api = new OpenAPIHono();
   for (const [name, scheme] of Object.entries(securitySchemes))
-    if (!app.openAPIRegistry.definitions.some((one) => one.type === 'component' && one.name === name))
-      app.openAPIRegistry.registerComponent('securitySchemes', name, scheme);
-  return app.getOpenAPI31Document({
+    api.openAPIRegistry.registerComponent('securitySchemes', name, scheme);
+  for (const definition of definitions) api.openAPIRegistry.registerPath(toOperation(definition));
+  return api.getOpenAPI31Document({
     openapi: '3.1.0',
     info: { title: 'PicoClaw', version, description },
     tags: [{ name: 'Conversations' }, { name: 'Operation' }],
   });
 }
 
-export function addOpenApiRoute(app: App, version: string): void {
-  let document: ReturnType<typeof makeOpenApiDocument> | undefined;
-  addRoute(
-    app,
-    {
-      method: 'get',
-      path: '/openapi.json',
-      operationId: 'getOpenApi',
-      tag: 'Operation',
-      summary: 'This document',
-      description: 'Needs no token.',
-      params: none,
-      query: none,
-      body: noBody,
-      open: true,
-      success: {
-        200: { description: 'OpenAPI 3.1', content: { 'application/json': { schema: z.looseObject({}) } } },
-      },
-      problems: [],
+function toOperation(definition: AnyRouteDefinition) {
+  const { method, path, operationId, tag, summary, params, query, body, open = false } = definition;
+  const takesBody = body.presence !== 'none';
+  return createRoute({
+    method,
+    path,
+    operationId,
+    tags: [tag],
+    summary,
+    description: definition.description,
+    security: open ? [] : tokenSecurity,
+    request: {
+      headers: requestHeaders,
+      params,
+      query,
+      ...(takesBody
+        ? { body: { required: body.presence === 'required', content: { 'application/json': { schema: body.schema } } } }
+        : {}),
     },
-    (c) => {
-      document ??= makeOpenApiDocument(app, version);
-      return c.json(document);
+    responses: {
+      ...Object.fromEntries(
+        Object.entries(definition.success).map(([status, response]) => [
+          status,
+          { ...response, headers: responseHeaders },
+        ]),
+      ),
+      ...problemResponses([
+        'invalid_request',
+        ...(takesBody ? (['malformed_json', 'body_too_large', 'unsupported_media_type'] as const) : []),
+        ...(open ? [] : (['unauthorized'] as const)),
+        'internal_error',
+        ...definition.problems,
+      ]),
     },
-  );
+  });
 }

@@ -1,7 +1,9 @@
 /** The query parameters of every list. */
 
 import { z } from '@hono/zod-openapi';
-import type { ListInput } from '../store/store.ts';
+import type { listConversations } from '../conversations/read.ts';
+
+type ListInput = Parameters<typeof listConversations>[1];
 
 const maxLimit = 200;
 const defaultLimit = 50;

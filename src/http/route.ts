@@ -5,21 +5,21 @@
  * type, take a body they do not understand for an empty one, and know nothing of a query parameter given twice.
  */
 
-import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
+import { z } from '@hono/zod-openapi';
+import type { Hono } from 'hono';
 import { Problem, type ProblemCode } from '../domain/problem.ts';
 import { readJson } from './body.ts';
 import type { AppContext, AppEnv } from './context.ts';
-import { problemResponses, requestHeaders, responseHeaders, tokenSecurity } from './openapi-parts.ts';
 import { requireValid } from './validate.ts';
 
-export type App = OpenAPIHono<AppEnv>;
+export type App = Hono<AppEnv>;
 
 export type RouteDefinition<Params, Query, Body> = {
   method: 'get' | 'post' | 'put' | 'delete';
   /** OpenAPI's notation: `/chat/{id}`. */
   path: string;
   operationId: string;
-  tag: string;
+  tag: 'Conversations' | 'Operation';
   summary: string;
   description: string;
   params: Params;
@@ -27,10 +27,12 @@ export type RouteDefinition<Params, Query, Body> = {
   body: RouteBody<Body>;
   /** True: no token is needed. */
   open?: boolean;
-  success: { [status: number]: { description: string; content?: Record<string, ResponseContent> } };
+  success: Record<number, { description: string; content?: Record<string, ResponseContent> }>;
   /** Beside those that every such route has (400, 401, 413, 415, 500). */
   problems: ProblemCode[];
 };
+
+export type AnyRouteDefinition = RouteDefinition<z.ZodObject, z.ZodObject, z.ZodType>;
 
 /** An optional body that is empty is read as `{}`; of a route that takes none, no body is read. */
 export type RouteBody<Body> = { presence: 'required' | 'optional' | 'none'; schema: Body };
@@ -46,18 +48,24 @@ type Input<Params, Query, Body> = {
   body: z.output<Body>;
 };
 
+/** The definition as it is; the call is there for its types. */
+export function defineRoute<Params extends z.ZodObject, Query extends z.ZodObject, Body extends z.ZodType>(
+  definition: RouteDefinition<Params, Query, Body>,
+): RouteDefinition<Params, Query, Body> {
+  return definition;
+}
+
 export function addRoute<Params extends z.ZodObject, Query extends z.ZodObject, Body extends z.ZodType>(
   app: App,
   definition: RouteDefinition<Params, Query, Body>,
   handler: (c: AppContext, input: Input<Params, Query, Body>) => Promise<Response> | Response,
 ): void {
-  const route = describe(definition);
-  app.openAPIRegistry.registerPath(route);
-  app.on(definition.method.toUpperCase(), route.getRoutingPath(), async (c) =>
+  const { method, path, params, query, body } = definition;
+  app.on(method.toUpperCase(), path.replaceAll(/\{(\w+)\}/g, ':$1'), async (c) =>
     handler(c, {
-      params: requireValid(definition.params, c.req.param()),
-      query: requireValid(definition.query, readQuery(c)),
-      body: requireValid(definition.body.schema, await readBody(c, definition.body.presence)),
+      params: requireValid(params, c.req.param()),
+      query: requireValid(query, readQuery(c)),
+      body: requireValid(body.schema, await readBody(c, body.presence)),
     }),
   );
 }
@@ -82,43 +90,4 @@ function readQuery(c: AppContext): unknown {
     query[name] = value;
   }
   return query;
-}
-
-function describe<Params extends z.ZodObject, Query extends z.ZodObject, Body extends z.ZodType>(
-  definition: RouteDefinition<Params, Query, Body>,
-) {
-  const { method, path, operationId, tag, summary, description, params, query, body, open = false } = definition;
-  const takesBody = body.presence !== 'none';
-  return createRoute({
-    method,
-    path,
-    operationId,
-    tags: [tag],
-    summary,
-    description,
-    security: open ? [] : tokenSecurity,
-    request: {
-      headers: requestHeaders,
-      params,
-      query,
-      ...(takesBody
-        ? { body: { required: body.presence === 'required', content: { 'application/json': { schema: body.schema } } } }
-        : {}),
-    },
-    responses: {
-      ...Object.fromEntries(
-        Object.entries(definition.success).map(([status, response]) => [
-          status,
-          { ...response, headers: responseHeaders },
-        ]),
-      ),
-      ...problemResponses([
-        'invalid_request',
-        ...(takesBody ? (['malformed_json', 'body_too_large', 'unsupported_media_type'] as const) : []),
-        ...(open ? [] : (['unauthorized'] as const)),
-        'internal_error',
-        ...definition.problems,
-      ]),
-    },
-  });
 }

@@ -3,13 +3,12 @@
 import { z } from '@hono/zod-openapi';
 import { type ChatDeps, chat } from '../../conversations/chat.ts';
 import { Problem } from '../../domain/problem.ts';
-import type { LiveRun } from '../../runs/runs.ts';
 import { toFrame } from '../chat-events.ts';
 import { type ChatLimits, chatRequest, toChatInput } from '../chat-request.ts';
 import { type AnswerView, chatResponse, toChatResponse } from '../chat-response.ts';
 import type { AppContext } from '../context.ts';
 import { withConversation } from '../errors.ts';
-import { type App, addRoute, none } from '../route.ts';
+import { type App, addRoute, defineRoute, none } from '../route.ts';
 import { sseHeaders, sseStream } from '../sse.ts';
 
 export type ChatRouteDeps = {
@@ -20,6 +19,8 @@ export type ChatRouteDeps = {
     heartbeatMs?: number;
   };
 };
+
+type LiveRun = Awaited<ReturnType<typeof chat>>;
 
 /** Below the idle limits of common proxies, the shortest of which is 30 s. */
 const defaultHeartbeatMs = 15_000;
@@ -42,47 +43,59 @@ With \`"stream": true\` the answer is \`text/event-stream\`. Every frame has an 
 | \`done\` | the response object, without \`thinking\`; the last event |
 | \`error\` | a Problem; the last event |`;
 
-export function addChatRoutes(app: App, deps: ChatRouteDeps): void {
-  addRoute(
-    app,
-    {
-      method: 'post',
-      path: '/chat',
-      operationId: 'chat',
-      tag: 'Conversations',
-      summary: 'Send a message and get the answer',
-      description,
-      params: none,
-      query: none,
-      body: { presence: 'required', schema: chatRequest },
-      success: {
-        200: {
-          description: 'The answer, or how the run ended without one.',
-          content: {
-            'application/json': { schema: chatResponse },
-            'text/event-stream': {
-              schema: z.string().openapi({ description: 'With `"stream": true`; see above.' }),
-              example: exampleStream,
-            },
-          },
+const exampleStream = `id: 1
+event: start
+data: {"conversation_id":"conv-0f6a1c9e-7f3d-4a62-9a53-0d0b1a4a7c11","message_id":"msg-…","run_id":"run-…"}
+
+id: 2
+event: chunk
+data: {"text":"Three things: "}
+
+id: 3
+event: done
+data: {"status":"success","conversation_id":"conv-0f6a1c9e-7f3d-4a62-9a53-0d0b1a4a7c11","result":"Three things: ",…}
+
+`;
+
+export const chatRoute = defineRoute({
+  method: 'post',
+  path: '/chat',
+  operationId: 'chat',
+  tag: 'Conversations',
+  summary: 'Send a message and get the answer',
+  description,
+  params: none,
+  query: none,
+  body: { presence: 'required', schema: chatRequest },
+  success: {
+    200: {
+      description: 'The answer, or how the run ended without one.',
+      content: {
+        'application/json': { schema: chatResponse },
+        'text/event-stream': {
+          schema: z.string().openapi({ description: 'With `"stream": true`; see above.' }),
+          example: exampleStream,
         },
       },
-      problems: ['forbidden', 'not_found', 'conversation_busy', 'not_durable', 'run_lost', 'shutting_down'],
     },
-    async (c, { body }) => {
-      const entry = c.get('entry');
-      entry.conversationId = body.conversation_id ?? null;
-      const run = await chat(deps.operations, toChatInput(body, deps.settings));
-      entry.runId = run.id;
-      entry.conversationId = run.conversationId;
-      const view: AnswerView = {
-        stream: body.stream === true,
-        thinking: body.thinking === true,
-        toolUse: body.show_tool_use === true,
-      };
-      return view.stream ? answerStream(c, deps, { run, view }) : answerJson(c, deps, { run, view });
-    },
-  );
+  },
+  problems: ['forbidden', 'not_found', 'conversation_busy', 'not_durable', 'run_lost', 'shutting_down'],
+});
+
+export function addChatRoutes(app: App, deps: ChatRouteDeps): void {
+  addRoute(app, chatRoute, async (c, { body }) => {
+    const entry = c.get('entry');
+    entry.conversationId = body.conversation_id ?? null;
+    const run = await chat(deps.operations, toChatInput(body, deps.settings));
+    entry.runId = run.id;
+    entry.conversationId = run.conversationId;
+    const view: AnswerView = {
+      stream: body.stream === true,
+      thinking: body.thinking === true,
+      toolUse: body.show_tool_use === true,
+    };
+    return view.stream ? answerStream(c, deps, { run, view }) : answerJson(c, deps, { run, view });
+  });
 }
 
 async function answerJson(
@@ -122,17 +135,3 @@ function answerStream(
   entry.streamEnd = end;
   return c.body(body, 200, sseHeaders);
 }
-
-const exampleStream = `id: 1
-event: start
-data: {"conversation_id":"conv-0f6a1c9e-7f3d-4a62-9a53-0d0b1a4a7c11","message_id":"msg-…","run_id":"run-…"}
-
-id: 2
-event: chunk
-data: {"text":"Three things: "}
-
-id: 3
-event: done
-data: {"status":"success","conversation_id":"conv-0f6a1c9e-7f3d-4a62-9a53-0d0b1a4a7c11","result":"Three things: ",…}
-
-`;

@@ -1,0 +1,264 @@
+/**
+ * The configuration: environment variables → `Config`, or all that is wrong with them at once.
+ *
+ * - `loadConfig` is pure but for the package's own version; `checkFolders` is the step that touches the disk.
+ * - Unknown variables are not faults: an environment has many that are not ours.
+ * - A secret's value is in `Config` and nowhere else: no fault or warning shows it.
+ */
+
+import { randomUUID } from 'node:crypto';
+import { mkdir, readdir, realpath, rm, stat, writeFile } from 'node:fs/promises';
+import { dirname, join, sep } from 'node:path';
+import manifest from '../package.json' with { type: 'json' };
+import { isTimezone, type Setting } from './config/setting.ts';
+import { settings } from './config/settings.ts';
+
+export type Config = {
+  credential: { kind: 'api_key' | 'oauth_token'; value: string };
+  /** The other credential, which is set as well and not used. */
+  unusedCredential: string | null;
+  anthropicBaseUrl: string | null;
+  model: string | null;
+  fallbackModel: string | null;
+  /** Empty: whoever can connect may call. */
+  apiTokens: string[];
+  allowStdioMcp: boolean;
+  host: string;
+  port: number;
+  maxExecutionMs: number;
+  shutdownGraceMs: number;
+  assistantName: string;
+  timezone: string;
+  systemPromptOverride: string | null;
+  /** Empty: off. */
+  sessionEndMarker: string;
+  /** Paths are absolute. */
+  memoryDir: string;
+  storeDir: string;
+  orgDir: string | null;
+  skillsDir: string;
+  builtInSkillsDir: string;
+  localDbPath: string;
+  outboundTtlDays: number;
+  taskLogRetention: number;
+  logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
+  logFormat: 'json' | 'pretty';
+  version: string;
+  commit: string;
+  buildTime: string;
+  isRoot: boolean;
+};
+
+/** What the process knows of itself. */
+export type Facts = { isRoot: boolean; isTerminal: boolean };
+
+/** `value` is fit to print. */
+export type Fault = { variable: string; value: string; fix: string };
+
+export type Env = Record<string, string | undefined>;
+
+export function loadConfig(env: Env, facts: Facts): { ok: true; config: Config } | { ok: false; faults: Fault[] } {
+  const faults: Fault[] = [];
+  const read = <T>(setting: Setting<T>): T => {
+    const text = env[setting.variable];
+    if (text === undefined || (text === '' && !setting.emptyIsValue)) return setting.fallback;
+    const value = setting.parse(text);
+    if (value !== undefined) return value;
+    faults.push({ variable: setting.variable, value: shown(setting, text), fix: `must be ${setting.wants}` });
+    return setting.fallback;
+  };
+
+  const apiKey = read(settings.apiKey);
+  const oauthToken = read(settings.oauthToken);
+  const allowAnonymous = read(settings.allowAnonymous);
+  const orgDir = read(settings.orgDir);
+  const config: Config = {
+    credential: apiKey === null ? { kind: 'oauth_token', value: oauthToken ?? '' } : { kind: 'api_key', value: apiKey },
+    unusedCredential: apiKey !== null && oauthToken !== null ? settings.oauthToken.variable : null,
+    anthropicBaseUrl: read(settings.anthropicBaseUrl),
+    model: read(settings.model),
+    fallbackModel: read(settings.fallbackModel),
+    apiTokens: read(settings.apiTokens),
+    allowStdioMcp: read(settings.allowStdioMcp),
+    host: read(settings.host),
+    port: read(settings.port),
+    maxExecutionMs: read(settings.maxExecutionMs),
+    shutdownGraceMs: read(settings.shutdownGraceMs),
+    assistantName: read(settings.assistantName),
+    timezone: read(settings.timezone) ?? systemTimezone(),
+    systemPromptOverride: read(settings.systemPromptOverride),
+    sessionEndMarker: read(settings.sessionEndMarker),
+    memoryDir: read(settings.memoryDir),
+    storeDir: read(settings.storeDir),
+    orgDir,
+    skillsDir: read(settings.skillsDir) ?? (orgDir === null ? '/data/skills' : join(orgDir, 'skills')),
+    builtInSkillsDir: read(settings.builtInSkillsDir),
+    localDbPath: read(settings.localDbPath),
+    outboundTtlDays: read(settings.outboundTtlDays),
+    taskLogRetention: read(settings.taskLogRetention),
+    logLevel: read(settings.logLevel),
+    logFormat: read(settings.logFormat) ?? (facts.isTerminal ? 'pretty' : 'json'),
+    version: read(settings.version) ?? manifest.version,
+    commit: read(settings.commit),
+    buildTime: read(settings.buildTime),
+    isRoot: facts.isRoot,
+  };
+
+  const isFaulty = (...checked: Setting<unknown>[]) =>
+    checked.some((setting) => faults.some((fault) => fault.variable === setting.variable));
+  if (config.credential.value === '' && !isFaulty(settings.apiKey, settings.oauthToken))
+    faults.push({
+      variable: settings.apiKey.variable,
+      value: notSet,
+      fix:
+        'give the model API key here, or a token of `claude setup-token` as CLAUDE_CODE_OAUTH_TOKEN; ' +
+        '`make demo` shows the server without either',
+    });
+  if (
+    config.apiTokens.length === 0 &&
+    !allowAnonymous &&
+    !isLoopback(config.host) &&
+    !isFaulty(settings.apiTokens, settings.allowAnonymous, settings.host)
+  )
+    faults.push({
+      variable: settings.apiTokens.variable,
+      value: notSet,
+      fix:
+        `give a token, since HOST (${config.host}) can be reached from other machines; or HOST=127.0.0.1; or ` +
+        'ALLOW_ANONYMOUS=true where only an authenticating gateway can reach it',
+    });
+  if (isInside(config.localDbPath, config.storeDir))
+    faults.push({
+      variable: settings.localDbPath.variable,
+      value: config.localDbPath,
+      fix: 'must not be inside STORE_DIR: the database there is the durable copy of this one',
+    });
+  return faults.length > 0 ? { ok: false, faults } : { ok: true, config };
+}
+
+/** What is not wrong but should be known. */
+export function warnings(config: Config): string[] {
+  const found: string[] = [];
+  if (config.apiTokens.length === 0)
+    found.push(`API_TOKEN is not set: whoever can connect to ${config.host} may call, and stop the server`);
+  if (config.apiTokens.some((token) => token.length < minTokenCharacters))
+    found.push(`API_TOKEN has a token of less than ${minTokenCharacters} characters, which can be guessed`);
+  if (config.unusedCredential !== null)
+    found.push(`${config.unusedCredential} is set as well and is not used: ANTHROPIC_API_KEY goes before it`);
+  if (config.isRoot)
+    found.push('the server runs as root, and so does everything the agent runs; give the process a user of its own');
+  if (config.allowStdioMcp) found.push('ALLOW_STDIO_MCP is on: whoever may call may run commands on this machine');
+  if (isInside(config.storeDir, config.memoryDir))
+    found.push('STORE_DIR is inside MEMORY_DIR, which the agent writes: it can damage the database');
+  return found;
+}
+
+/** Creates the folders that are not there and really writes to them: a mode or a mount flag alone tells too little. */
+export async function checkFolders(config: Config): Promise<Fault[]> {
+  const { memoryDir, storeDir, orgDir, localDbPath } = config;
+  const faults = await Promise.all([
+    checkWritable(settings.memoryDir.variable, memoryDir),
+    // A volume of an older installation may have this folder under another owner.
+    checkWritable(settings.memoryDir.variable, join(memoryDir, '.claude')),
+    checkWritable(settings.storeDir.variable, storeDir),
+    checkWritable(settings.localDbPath.variable, dirname(localDbPath)),
+    checkNoFolder(settings.localDbPath.variable, localDbPath),
+    orgDir === null ? null : checkReadable(settings.orgDir.variable, orgDir),
+  ]);
+  const found = faults.filter((fault) => fault !== null);
+  if (found.length === 0 && (await realpath(memoryDir)) === (await realpath(storeDir)))
+    found.push({
+      variable: settings.storeDir.variable,
+      value: storeDir,
+      fix: "must be another folder than MEMORY_DIR, which is the agent's to write",
+    });
+  return found;
+}
+
+/**
+ * What GET /health says of the folders: after `checkFolders` found no fault, all but the skills are as they must be.
+ */
+export async function findVolumes(config: Config) {
+  const skills = await stat(config.skillsDir).catch(() => null);
+  return { memory: true, skills: skills?.isDirectory() ?? false, sessions: true, store: true };
+}
+
+/** For standard error. */
+export function formatFaults(faults: Fault[]): string {
+  const lines = faults.map(({ variable, value, fix }) => `  ${variable}: ${value}\n    ${fix}\n`);
+  return `picoclaw: the server cannot start with these settings\n${lines.join('')}`;
+}
+
+const notSet = '(not set)';
+const minTokenCharacters = 16;
+const maxShownCharacters = 80;
+
+function shown(setting: Setting<unknown>, text: string): string {
+  if (setting.secret) return '(secret)';
+  return text.length > maxShownCharacters
+    ? `${JSON.stringify(text.slice(0, maxShownCharacters))}…`
+    : JSON.stringify(text);
+}
+
+function systemTimezone(): string {
+  const name = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  return isTimezone(name) ? name : 'UTC';
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
+}
+
+function isInside(path: string, folder: string): boolean {
+  return path.startsWith(folder.endsWith(sep) ? folder : folder + sep);
+}
+
+async function checkWritable(variable: string, folder: string): Promise<Fault | null> {
+  const probe = join(folder, `.picoclaw-${randomUUID()}`);
+  try {
+    await mkdir(folder, { recursive: true });
+    await writeFile(probe, 'x');
+    await rm(probe);
+    return null;
+  } catch (error) {
+    await rm(probe, { force: true }).catch(() => undefined);
+    return { variable, value: folder, fix: writeFix(error) };
+  }
+}
+
+async function checkNoFolder(variable: string, path: string): Promise<Fault | null> {
+  const found = await stat(path).catch(() => null);
+  return found?.isDirectory() ? { variable, value: path, fix: 'must be the path of a file; this is a folder' } : null;
+}
+
+async function checkReadable(variable: string, folder: string): Promise<Fault | null> {
+  try {
+    await readdir(folder);
+    return null;
+  } catch (error) {
+    return { variable, value: folder, fix: `must be a folder that can be read (${codeOf(error)})` };
+  }
+}
+
+function writeFix(error: unknown): string {
+  const code = codeOf(error);
+  switch (code) {
+    case 'EACCES':
+    case 'EPERM':
+      return `give user ${process.getuid?.() ?? 'of the process'} the right to write there (${code})`;
+    case 'EROFS':
+      return `mount it writable (${code})`;
+    case 'ENOSPC':
+    case 'EDQUOT':
+      return `make room there (${code})`;
+    case 'EEXIST':
+    case 'ENOTDIR':
+      return `must be a folder; it, or a folder above it, is a file (${code})`;
+    default:
+      return `must be a folder that can be written (${code})`;
+  }
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : String(error);
+}

@@ -1,0 +1,49 @@
+/** GET /openapi.json, and the list of all that it documents. */
+
+import { z } from '@hono/zod-openapi';
+import { makeOpenApiDocument, type OpenApiDocument } from '../openapi.ts';
+import { type AnyRouteDefinition, type App, addRoute, defineRoute, noBody, none } from '../route.ts';
+import { chatRoute } from './chat.ts';
+import { stopRoute } from './control.ts';
+import {
+  deleteConversationRoute,
+  getConversationRoute,
+  listConversationsRoute,
+  listMessagesRoute,
+} from './conversations.ts';
+import { healthRoute } from './health.ts';
+
+const openApiRoute = defineRoute({
+  method: 'get',
+  path: '/openapi.json',
+  operationId: 'getOpenApi',
+  tag: 'Operation',
+  summary: 'This document',
+  description: 'Needs no token.',
+  params: none,
+  query: none,
+  body: noBody,
+  open: true,
+  success: { 200: { description: 'OpenAPI 3.1', content: { 'application/json': { schema: z.looseObject({}) } } } },
+  problems: [],
+});
+
+/** In the order of the document. */
+export const routes: AnyRouteDefinition[] = [
+  chatRoute,
+  listConversationsRoute,
+  getConversationRoute,
+  listMessagesRoute,
+  deleteConversationRoute,
+  healthRoute,
+  stopRoute,
+  openApiRoute,
+];
+
+export function addOpenApiRoutes(app: App, { settings }: { settings: { version: string } }): void {
+  let document: OpenApiDocument | undefined;
+  addRoute(app, openApiRoute, (c) => {
+    document ??= makeOpenApiDocument(routes, settings.version);
+    return c.json(document);
+  });
+}
