@@ -1,0 +1,60 @@
+/** Finding, listing, counting and deleting conversations. */
+
+import { type Kysely, sql, type Transaction } from 'kysely';
+import type { Conversation, Page } from '../../domain/conversation.ts';
+import type { DeleteOutcome, ListInput } from '../store.ts';
+import { fromCursor, toPage } from './cursor.ts';
+import { toConversation } from './rows.ts';
+import type { Tables } from './tables.ts';
+
+export async function getConversation(db: Kysely<Tables>, id: string): Promise<Conversation | null> {
+  const row = await db.selectFrom('conversations').selectAll().where('id', '=', id).executeTakeFirst();
+  return row === undefined ? null : toConversation(row);
+}
+
+/** Pages by `seq`, which never changes, so that use between two pages moves no row over their border. */
+export async function listConversations(db: Kysely<Tables>, input: ListInput): Promise<Page<Conversation>> {
+  const before = fromCursor('conversations', input.cursor);
+  const rows = await db
+    .selectFrom('conversations')
+    .selectAll()
+    .$if(before !== null, (query) => query.where('seq', '<', before))
+    .orderBy('seq', 'desc')
+    .limit(input.limit + 1)
+    .execute();
+  return toPage({ list: 'conversations', rows, limit: input.limit, toItem: toConversation });
+}
+
+export async function deleteConversation(trx: Transaction<Tables>, id: string): Promise<DeleteOutcome> {
+  const conversation = await trx.selectFrom('conversations').select('status').where('id', '=', id).executeTakeFirst();
+  if (conversation === undefined) return { kind: 'not_found' };
+  if (conversation.status === 'running') return { kind: 'busy' };
+  const sessions = await trx.selectFrom('sessions').select('session_id').where('conversation_id', '=', id).execute();
+  // The run log has no foreign key to its task (a task may be deleted while it runs), so it does not go by itself.
+  await trx
+    .deleteFrom('task_run_logs')
+    .where('task_id', 'in', (eb) => eb.selectFrom('scheduled_tasks').select('id').where('conversation_id', '=', id))
+    .execute();
+  await trx.deleteFrom('conversations').where('id', '=', id).execute();
+  return { kind: 'deleted', sessionIds: sessions.map((session) => session.session_id) };
+}
+
+/** A conversation may go back to a session that it had before. */
+export async function recordSession(
+  trx: Transaction<Tables>,
+  conversationId: string,
+  sessionId: string,
+): Promise<void> {
+  await trx
+    .insertInto('sessions')
+    .values({ conversation_id: conversationId, session_id: sessionId })
+    .onConflict((conflict) => conflict.doNothing())
+    .execute();
+}
+
+export async function counts(db: Kysely<Tables>): Promise<{ conversations: number; tasks: number }> {
+  const result = await sql<{ conversations: number; tasks: number }>`
+    select (select count(*) from conversations) as conversations, (select count(*) from scheduled_tasks) as tasks
+  `.execute(db);
+  return result.rows[0] ?? { conversations: 0, tasks: 0 };
+}
