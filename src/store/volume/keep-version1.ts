@@ -1,0 +1,45 @@
+/** Keeps the database of PicoClaw 1.x under a name of its own before the first sync replaces it. */
+
+import { copyFile, link, rename, rm, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { flushFile, flushFolder, hasCode } from './files.ts';
+
+/**
+ * `existed`: there was a file of that name already, which is never overwritten; the one found now is not kept a second time.
+ * `gone`: somebody took the original away, so there is nothing left to be replaced.
+ */
+export type Kept = 'kept' | 'existed' | 'gone';
+
+/** `temporary` is on the volume of `kept`. When this resolves, what is kept is flushed. */
+export async function keepVersion1(input: { original: string; kept: string; temporary: string }): Promise<Kept> {
+  const { original, kept, temporary } = input;
+  if (!(await exists(original))) return 'gone';
+  if (await exists(kept)) return 'existed';
+  // A link costs nothing at any size; not every network file system has them.
+  await link(original, kept).catch(async (error: unknown) => {
+    if (hasCode(error, 'EEXIST')) return;
+    await copyDurably(original, temporary, kept);
+  });
+  await flushFolder(dirname(kept));
+  return 'kept';
+}
+
+async function copyDurably(original: string, temporary: string, target: string): Promise<void> {
+  try {
+    await copyFile(original, temporary);
+    await flushFile(temporary);
+    await rename(temporary, target);
+  } finally {
+    await rm(temporary, { force: true });
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return false;
+    throw error;
+  }
+}
