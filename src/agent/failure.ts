@@ -52,6 +52,7 @@ function toProblem({ cut, result, death, tally, options }: Ending): Problem {
     case 'error_max_budget_usd':
       return new Problem('limit_reached', `The run used up its budget of ${options.maxBudgetUsd ?? 0} USD.`);
     case 'success': {
+      if (result.stop_reason === 'refusal') return new Problem('model_refused', 'The model declined to answer.');
       const text = tally.apiError?.text || result.result;
       return describe(
         classify(result.api_error_status ?? tally.apiError?.status ?? null, tally.apiError?.kind, text),
@@ -123,6 +124,9 @@ function describe(code: ProblemCode, said: string): Problem {
 const maxSaid = 500;
 
 function shorten(text: string): string {
-  const line = text.replace(/\s+/g, ' ').trim();
+  const line = text
+    .replace(/^API Error:\s*/, '')
+    .replace(/\s+/g, ' ')
+    .trim();
   return line.length > maxSaid ? `${line.slice(0, maxSaid)}…` : line;
 }

@@ -57,7 +57,9 @@ export async function startAgentHost(
     orgDir: null,
     systemPromptOverride: null,
     timezone: 'Europe/Berlin',
-    baseEnv: process.env,
+    // A home of its own: the CLI's shell reads the dotfiles of the real one, and killing it in the middle of them leaves
+    // their locks behind.
+    baseEnv: { ...process.env, HOME: memoryDir },
     log: pino({ level: 'debug' }, { write: (line: string) => void log.push(line) }),
     ...overrides,
     memoryDir,
