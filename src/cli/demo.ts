@@ -94,9 +94,16 @@ export async function demo(env: NodeJS.ProcessEnv, write: Say): Promise<number> 
   async function talk(to: DemoServer, body: { message: string; conversation_id?: string; show_tool_use?: boolean }) {
     line(`  you:   ${body.message}`);
     write('  agent: ');
+    let afterTool = false;
     const done = await to.chat(body, {
-      onText: (text) => write(text.replaceAll('\n', '\n         ')),
-      onTool: (tool, input) => write(`\n         [${tool}] ${input}\n         `),
+      onText: (text) => {
+        write((afterTool ? `\n${text.trimStart()}` : text).replaceAll('\n', '\n         '));
+        afterTool = false;
+      },
+      onTool: (tool, input) => {
+        write(`\n         [${tool}] ${input}`);
+        afterTool = true;
+      },
     });
     line('');
     return done;

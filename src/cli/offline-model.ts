@@ -33,7 +33,7 @@ function script(mock: LLMock): void {
         toolCalls: [
           {
             name: 'Bash',
-            arguments: JSON.stringify({ command: `echo ${quote(`- ${name} ${hobby}`)} >> ${notesFile}` }),
+            arguments: JSON.stringify({ command: `echo ${quote(`- ${name} likes to ${hobby}`)} >> ${notesFile}` }),
           },
         ],
       };
@@ -49,7 +49,7 @@ function script(mock: LLMock): void {
     { userMessage: /what do you know/i },
     (request) => {
       const { name, hobby } = known(request.messages);
-      return { content: `You are ${name}, and you told me that you ${youForm(hobby)}. It is also in ${notesFile}.` };
+      return { content: `You are ${name}, and you like to ${hobby}. It is also in ${notesFile}.` };
     },
     { streamingProfile: streaming },
   );
@@ -80,11 +80,7 @@ function known(messages: RequestMessage[]): { name: string; hobby: string } {
     )
     .join('\n');
   const match = /my name is (\w+) and I ([^.<&]+)/i.exec(said);
-  return { name: match?.[1] ?? 'stranger', hobby: match?.[2] ?? 'have not told me anything' };
-}
-
-function youForm(hobby: string): string {
-  return hobby.replace(/\bmy\b/g, 'your');
+  return { name: match?.[1] ?? 'stranger', hobby: match?.[2] ?? 'keep things to yourself' };
 }
 
 function quote(text: string): string {

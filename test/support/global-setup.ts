@@ -1,6 +1,6 @@
 /**
- * Around the whole suite: it runs on the project's own Node, and when it ends no claude process is left that was not
- * there before.
+ * Around the whole suite: it runs on the project's own Node, and when it ends no claude process is left without its
+ * server (one that has a parent belongs to somebody who works beside the tests).
  */
 
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
@@ -9,24 +9,22 @@ export function setup(): () => void {
   const major = Number(process.versions.node.split('.')[0]);
   if (major < 24)
     throw new Error(`the tests need Node 24 or later, this is ${process.versions.node}; run them with npm test`);
-  const before = new Set(claudeProcesses());
+  const before = new Set(orphans());
   return () => {
-    const left = claudeProcesses().filter((pid) => !before.has(pid));
+    const left = orphans().filter((pid) => !before.has(pid));
     if (left.length > 0) throw new Error(`claude processes left behind by the tests: ${left.join(', ')}`);
   };
 }
 
-function claudeProcesses(): string[] {
+function orphans(): string[] {
   if (process.platform !== 'linux') return [];
-  return readdirSync('/proc').filter((entry) => /^\d+$/.test(entry) && isClaude(entry));
+  return readdirSync('/proc').filter((entry) => /^\d+$/.test(entry) && isOrphanedClaude(entry));
 }
 
-function isClaude(pid: string): boolean {
+function isOrphanedClaude(pid: string): boolean {
   try {
-    // A zombie has no executable any more; it only waits for its parent.
-    return (
-      readlinkSync(`/proc/${pid}/exe`).includes('claude-agent-sdk') && readFileSync(`/proc/${pid}/cmdline`).length > 0
-    );
+    if (!readlinkSync(`/proc/${pid}/exe`).includes('claude-agent-sdk')) return false;
+    return /^PPid:\s+1$/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
   } catch {
     return false;
   }

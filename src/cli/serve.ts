@@ -1,0 +1,99 @@
+/**
+ * `serve`: the server's process, from its settings to its exit code.
+ *
+ * Exit code 0 after a stop that kept everything; 1 when it could not start or a last sync failed. A second signal ends
+ * the process at once: whatever was answered is on the volume by then.
+ */
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Config, checkFolders, type Fault, formatFaults, loadConfig, warnings } from '../config.ts';
+import { type Listening, listen } from '../http/server.ts';
+import { createLog, type Log } from '../lib/log.ts';
+import { createRuntime, type Runtime } from '../runtime.ts';
+
+/** For the last bytes of the last responses. */
+const lastResponsesMs = 2_000;
+
+export async function serve(env: NodeJS.ProcessEnv): Promise<number> {
+  const loaded = loadConfig(env, { isRoot: process.getuid?.() === 0, isTerminal: process.stdout.isTTY === true });
+  if (!loaded.ok) return refuse(loaded.faults);
+  const { config } = loaded;
+  const folderFaults = await checkFolders(config);
+  if (folderFaults.length > 0) return refuse(folderFaults);
+
+  const log = await createLog({ level: config.logLevel, format: config.logFormat });
+  for (const warning of warnings(config)) log.warn(warning);
+  exitOnBugs(log);
+  try {
+    return await run(config, log);
+  } catch (error) {
+    log.fatal({ err: error }, 'the server did not start');
+    process.stderr.write(`picoclaw: ${error instanceof Error ? error.message : String(error)}\n`);
+    return 1;
+  }
+}
+
+async function run(config: Config, log: Log): Promise<number> {
+  const stopAsked = Promise.withResolvers<string>();
+  const runtime = await createRuntime({ config, log, requestStop: stopAsked.resolve });
+  const server = await listenOrStop(runtime, config);
+  const unhook = onSignals(stopAsked.resolve, log);
+  log.info({ host: config.host, port: server.port, version: config.version }, 'listening');
+  // The agent's SDK is large: nobody waits for it before the first answer to /health.
+  void runtime.warmUp();
+
+  const reason = await stopAsked.promise;
+  log.info({ reason, active_runs: runtime.activeRuns() }, 'stopping');
+  const closed = server.close();
+  const clean = await runtime.stop();
+  // Every answer has been given; a client that does not read it cannot hold the process for ever.
+  await Promise.race([closed, sleep(lastResponsesMs)]);
+  unhook();
+  log.info({ clean }, 'stopped');
+  return clean ? 0 : 1;
+}
+
+async function listenOrStop(runtime: Runtime, { host, port }: Config): Promise<Listening> {
+  try {
+    return await listen(runtime.app, { host, port });
+  } catch (error) {
+    await runtime.stop();
+    const inUse = error instanceof Error && 'code' in error && error.code === 'EADDRINUSE';
+    throw inUse
+      ? new Error(`${host}:${port} is in use; stop what listens there, or set PORT`, { cause: error })
+      : error;
+  }
+}
+
+function refuse(faults: Fault[]): number {
+  process.stderr.write(formatFaults(faults));
+  return 1;
+}
+
+function onSignals(stop: (reason: string) => void, log: Log): () => void {
+  let asked = false;
+  const onSignal = (signal: NodeJS.Signals) => {
+    if (asked) {
+      log.warn({ signal }, 'second signal: exiting at once');
+      process.exit(signal === 'SIGINT' ? 130 : 143);
+    }
+    asked = true;
+    stop(signal);
+  };
+  process.on('SIGTERM', onSignal);
+  process.on('SIGINT', onSignal);
+  return () => {
+    process.off('SIGTERM', onSignal);
+    process.off('SIGINT', onSignal);
+  };
+}
+
+/** A bug must not leave a half-working process behind. What was answered is durable; a restart recovers the rest. */
+function exitOnBugs(log: Log): void {
+  const die = (error: unknown) => {
+    log.fatal({ err: error }, 'a bug ended the process');
+    process.exit(1);
+  };
+  process.on('uncaughtException', die);
+  process.on('unhandledRejection', die);
+}

@@ -1,0 +1,106 @@
+/**
+ * The composition root: builds everything, in order, and stops it in the reverse.
+ *
+ * Order of a start: the volume is hydrated before the database is opened; runs of the instance before are recovered, and
+ * what that and a migration changed is synced, before anything is served.
+ */
+
+import { randomUUID } from 'node:crypto';
+import { createClaudeAgent } from './agent/claude.ts';
+import { type Config, findVolumes } from './config.ts';
+import { createApp, type HttpApp } from './http/app.ts';
+import { readHealth } from './http/health.ts';
+import { systemClock } from './lib/clock.ts';
+import type { Log } from './lib/log.ts';
+import { Runs } from './runs/runs.ts';
+import { createSqliteStore } from './store/sqlite/sqlite-store.ts';
+import { createCopyVolume } from './store/volume/copy-volume.ts';
+
+export type Runtime = {
+  app: HttpApp;
+  activeRuns(): number;
+  /** Loads what the first run needs. Never rejects: the run that needs it tells what is wrong. */
+  warmUp(): Promise<void>;
+  /** Ends runs, syncs, closes. Idempotent. Resolves to false when the last sync failed. */
+  stop(): Promise<boolean>;
+};
+
+export type RuntimeInput = { config: Config; log: Log; requestStop(reason: string): void };
+
+export async function createRuntime({ config, log, requestStop }: RuntimeInput): Promise<Runtime> {
+  const clock = systemClock;
+  const owner = randomUUID();
+  await using undo = new AsyncDisposableStack();
+
+  const volume = createCopyVolume({ storeDir: config.storeDir, localDbPath: config.localDbPath, clock, log });
+  undo.defer(() => volume.stop());
+  await volume.hydrate();
+  const store = await createSqliteStore({ path: config.localDbPath });
+  undo.defer(() => store.close());
+  const recovered = await store.recoverRuns({ owner, at: clock.now() });
+  if (recovered > 0) log.warn({ runs: recovered }, 'runs that an instance before left unfinished are now interrupted');
+  await volume.sync();
+
+  const volumes = await findVolumes(config);
+  const agent = createClaudeAgent({
+    credential: config.credential,
+    anthropicBaseUrl: config.anthropicBaseUrl,
+    defaultModel: config.model,
+    fallbackModel: config.fallbackModel,
+    memoryDir: config.memoryDir,
+    configDir: null,
+    orgDir: config.orgDir,
+    systemPromptOverride: config.systemPromptOverride,
+    timezone: config.timezone,
+    baseEnv: process.env,
+    log,
+  });
+  undo.defer(() => agent.stop());
+  const runs = new Runs({
+    store,
+    agent,
+    volume,
+    clock,
+    log,
+    owner,
+    settings: {
+      assistantName: config.assistantName,
+      timezone: config.timezone,
+      sessionEndMarker: config.sessionEndMarker,
+    },
+  });
+
+  let stopped: Promise<boolean> | null = null;
+  const app = createApp({
+    operations: { runs, store, volume, agent },
+    health: () => readHealth({ store, volume, agent, volumes, log }),
+    stopping: () => stopped !== null,
+    requestStop: (reason) => requestStop(reason ?? 'asked over HTTP'),
+    log,
+    settings: config,
+  });
+  const parts = undo.move();
+
+  async function stop(): Promise<boolean> {
+    await runs.stop({ graceMs: config.shutdownGraceMs });
+    const clean = await volume.sync().then(
+      () => true,
+      (error: unknown) => {
+        log.error({ err: error }, 'the last sync failed; what was answered before is on the volume');
+        return false;
+      },
+    );
+    await parts.disposeAsync();
+    return clean;
+  }
+
+  return {
+    app,
+    activeRuns: () => runs.active,
+    warmUp: () => agent.warmUp().catch((error: unknown) => log.error({ err: error }, 'the Agent SDK cannot be loaded')),
+    stop: () => {
+      stopped ??= stop();
+      return stopped;
+    },
+  };
+}

@@ -1,0 +1,145 @@
+/** The life of the server's process: start, refusal to start, stop. */
+
+import { rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { type Model, startModel } from '../support/model.ts';
+import { liveProcesses } from '../support/processes.ts';
+import { makeDir, post, readFrames, runServer, serverEnv, startServer } from '../support/server.ts';
+
+let model: Model;
+let dir: string;
+
+beforeAll(async () => {
+  model = await startModel();
+  model.mock.on({ userMessage: /slow/ }, { content: 'Slow and steady wins.' });
+  model.mock.on({}, { content: 'Hello.' });
+});
+afterAll(() => model.stop());
+beforeEach(() => {
+  dir = makeDir();
+});
+afterEach(() => rmSync(dir, { recursive: true, force: true }));
+
+describe('a start that cannot succeed', () => {
+  it('names every faulty setting at once, with the fix, and never a secret', async () => {
+    const env = {
+      ...serverEnv(dir, model.url),
+      PORT: 'ninety',
+      MAX_EXECUTION_MS: '5m',
+      TZ: 'CST-8',
+      ANTHROPIC_API_KEY: '',
+      API_TOKEN: 'hush hush',
+    };
+    const { code, stdout, stderr } = await runServer(env);
+    expect(code).toBe(1);
+    for (const name of ['PORT', 'MAX_EXECUTION_MS', 'TZ', 'ANTHROPIC_API_KEY', 'API_TOKEN'])
+      expect(stderr).toContain(name);
+    for (const value of ['ninety', '5m', 'CST-8', 'make demo']) expect(stderr).toContain(value);
+    expect(stdout + stderr).not.toContain('hush');
+  });
+
+  it('refuses to listen beyond loopback without a token', async () => {
+    const { code, stderr } = await runServer({ ...serverEnv(dir, model.url), HOST: '0.0.0.0' });
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/API_TOKEN/);
+  });
+
+  it('says when the port is in use, and exits 1', async () => {
+    const other = createServer().listen(0, '127.0.0.1');
+    await new Promise((resolve) => other.once('listening', resolve));
+    const address = other.address();
+    const port = typeof address === 'object' ? String(address?.port) : '';
+    const { code, stderr } = await runServer({ ...serverEnv(dir, model.url), PORT: port });
+    other.close();
+    expect(code).toBe(1);
+    expect(stderr).toContain(port);
+    expect(stderr).toMatch(/in use/);
+  });
+
+  it('knows its commands', async () => {
+    const { code, stderr } = await runServer(serverEnv(dir, model.url), ['serv']);
+    expect(code).toBe(1);
+    expect(stderr).toContain('serve');
+  });
+});
+
+describe('a stop', () => {
+  it.each(['SIGTERM', 'SIGINT'] as const)('by %s lets a run end, answers it, and exits 0', async (signal) => {
+    await using server = await startServer({ model, dir });
+    const hold = model.fault({ kind: 'hold', when: ({ raw }) => raw.includes('slow') });
+    const answer = server.chat({ message: 'slow' });
+    await hold.reached;
+    server.kill(signal);
+    await server.logged((entry) => entry.msg === 'stopping');
+    hold.release();
+    expect(await answer).toMatchObject({ status: 'success', result: 'Slow and steady wins.' });
+    expect(await server.exited).toBe(0);
+    expect(liveProcesses(dir)).toEqual([]);
+  });
+
+  it('interrupts a run that outlasts the grace period, keeps its text, and tells it', async () => {
+    await using server = await startServer({ model, dir, env: { SHUTDOWN_GRACE_MS: '300' } });
+    const stall = model.fault({ kind: 'stall', afterDeltas: 1, when: ({ raw }) => raw.includes('slow') });
+    const response = await post(`${server.url}/chat`, { message: 'slow', stream: true });
+    const frames = readFrames(response);
+    await stall.reached;
+    server.kill('SIGTERM');
+    const all = [];
+    for await (const frame of frames) all.push(frame);
+    expect(all.at(-1)).toMatchObject({ event: 'done', data: { status: 'error', result: 'Slow and' } });
+    expect(String(all.at(-1)?.data.error)).toMatch(/shutdown/);
+    expect(await server.exited).toBe(0);
+    expect(liveProcesses(dir)).toEqual([]);
+
+    const volume = new DatabaseSync(join(dir, 'store/messages.db'), { readOnly: true });
+    expect(volume.prepare('select status from runs').get()).toEqual({ status: 'cancelled' });
+    expect(volume.prepare("select content from messages where role = 'assistant'").get()).toEqual({
+      content: 'Slow and',
+    });
+    expect(volume.prepare('select status from conversations').get()).toEqual({ status: 'idle' });
+    volume.close();
+    stall.release();
+  });
+
+  it('by POST /control/stop answers first', async () => {
+    await using server = await startServer({ model, dir });
+    const response = await post(`${server.url}/control/stop`, { reason: 'maintenance' });
+    expect(response.status).toBe(200);
+    expect(await response.json()).toMatchObject({ status: 'stopping', reason: 'maintenance' });
+    expect(await server.exited).toBe(0);
+  });
+
+  it('is cut short by a second signal', async () => {
+    await using server = await startServer({ model, dir });
+    const hold = model.fault({ kind: 'hold', when: ({ raw }) => raw.includes('slow') });
+    const answer = server.chat({ message: 'slow' }).catch(() => 'no answer');
+    await hold.reached;
+    server.kill('SIGTERM');
+    await server.logged((entry) => entry.msg === 'stopping');
+    server.kill('SIGTERM');
+    expect(await server.exited).toBe(143);
+    expect(await answer).toBe('no answer');
+    hold.release();
+    await expect.poll(() => liveProcesses(dir), { timeout: 10_000 }).toEqual([]);
+  });
+});
+
+describe('the answer when the volume fails', () => {
+  it('is 503 not_durable, nothing is stored, and health says so until a sync succeeds again', async () => {
+    await using server = await startServer({ model, dir });
+    const { conversation_id } = await server.chat({ message: 'hello' });
+    rmSync(join(dir, 'store'), { recursive: true });
+    const refused = await post(`${server.url}/chat`, { message: 'hello again', conversation_id });
+    expect(refused.status).toBe(503);
+    expect(await refused.json()).toMatchObject({ code: 'not_durable', retryable: true });
+    expect(refused.headers.get('retry-after')).toMatch(/^\d+$/);
+    expect((await server.get(`/chat/${conversation_id}`)).body).toMatchObject({ message_count: 2, status: 'idle' });
+    expect(await server.get('/health')).toMatchObject({
+      status: 503,
+      body: { status: 'degraded', store: { durable: false } },
+    });
+  });
+});

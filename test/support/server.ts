@@ -1,0 +1,190 @@
+/**
+ * The real server, as a process of its own, for tests that need its whole life: start, signals, crashes, exit codes.
+ *
+ *     await using server = await startServer({ model });
+ *     const answer = await server.chat({ message: 'hello' });
+ *
+ * Its folders live in a temporary directory that `dir` can carry over to the next server. The directory is removed when
+ * the server that made it is disposed of.
+ */
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { EventSourceParserStream } from 'eventsource-parser/stream';
+import { z } from 'zod';
+
+const root = join(import.meta.dirname, '../..');
+
+export const chatAnswer = z.looseObject({
+  status: z.enum(['success', 'timeout', 'error']),
+  conversation_id: z.string(),
+  message_id: z.string(),
+  run_id: z.string(),
+  session_id: z.string().nullable(),
+  result: z.string().nullable(),
+  error: z.string().optional(),
+});
+export type ChatAnswer = z.infer<typeof chatAnswer>;
+
+const logEntry = z.looseObject({ level: z.string(), msg: z.string().optional() });
+export type LogEntry = z.infer<typeof logEntry>;
+
+export type Frame = { id: string | undefined; event: string | undefined; data: Record<string, unknown> };
+
+export type TestServer = AsyncDisposable & {
+  url: string;
+  dir: string;
+  pid: number;
+  /** Everything it logged so far; what is not JSON is a failure of the test that looks. */
+  log(): LogEntry[];
+  stderr(): string;
+  /** Resolves with the first entry, past or to come, that satisfies the predicate; rejects when the server ends without it. */
+  logged(predicate: (entry: LogEntry) => boolean): Promise<LogEntry>;
+  /** POST /chat without streaming; fails the test on anything but 200. */
+  chat(body: object): Promise<ChatAnswer>;
+  /** POST /chat with `stream: true`. */
+  stream(body: object): AsyncGenerator<Frame>;
+  get(path: string): Promise<{ status: number; body: Record<string, unknown> }>;
+  kill(signal: NodeJS.Signals): void;
+  /** The exit code, or the signal that ended it. */
+  exited: Promise<number | NodeJS.Signals>;
+};
+
+export type ServerInput = {
+  /** Where the model API is. */
+  model: { url: string };
+  /** Folders of an earlier server. */
+  dir?: string;
+  env?: Record<string, string>;
+};
+
+export function makeDir(): string {
+  return mkdtempSync(join(tmpdir(), 'picoclaw-test-'));
+}
+
+/** The environment of a server on the folders of `dir`: nothing of the test's own environment but the PATH. */
+export function serverEnv(dir: string, modelUrl: string): Record<string, string> {
+  return {
+    PATH: process.env.PATH ?? '',
+    HOME: dir,
+    TZ: 'UTC',
+    HOST: '127.0.0.1',
+    PORT: '0',
+    LOG_FORMAT: 'json',
+    ANTHROPIC_API_KEY: 'sk-ant-test-0123456789',
+    ANTHROPIC_BASE_URL: modelUrl,
+    STORE_DIR: join(dir, 'store'),
+    MEMORY_DIR: join(dir, 'memory'),
+    LOCAL_DB_PATH: join(dir, 'local', 'messages.db'),
+  };
+}
+
+export async function startServer(input: ServerInput): Promise<TestServer> {
+  const dir = input.dir ?? makeDir();
+  const child = spawnServer({ ...serverEnv(dir, input.model.url), ...input.env });
+  const exited = exitOf(child);
+  const lines: string[] = [];
+  const watchers = new Set<() => void>();
+  const stdout = createInterface({ input: child.stdout });
+  stdout.on('line', (line) => {
+    lines.push(line);
+    for (const watcher of watchers) watcher();
+  });
+  let stderr = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+  });
+
+  const log = () => lines.map((line) => logEntry.parse(JSON.parse(line)));
+  const logged = (predicate: (entry: LogEntry) => boolean) =>
+    new Promise<LogEntry>((resolve, reject) => {
+      const look = () => {
+        const found = log().find(predicate);
+        if (!found) return;
+        watchers.delete(look);
+        resolve(found);
+      };
+      watchers.add(look);
+      look();
+      void Promise.all([exited, once(stdout, 'close')]).then(([code]) =>
+        reject(new Error(`the server ended (${code}) without the awaited log entry:\n${lines.join('\n')}\n${stderr}`)),
+      );
+    });
+
+  const listening = await logged((entry) => entry.msg === 'listening');
+  const url = `http://127.0.0.1:${String(listening.port)}`;
+
+  return {
+    url,
+    dir,
+    pid: child.pid ?? 0,
+    log,
+    stderr: () => stderr,
+    logged,
+    async chat(body) {
+      const response = await post(`${url}/chat`, body);
+      const text = await response.text();
+      if (response.status !== 200) throw new Error(`${response.status} ${text}`);
+      return chatAnswer.parse(JSON.parse(text));
+    },
+    async *stream(body) {
+      yield* readFrames(await post(`${url}/chat`, { ...body, stream: true }));
+    },
+    async get(path) {
+      const response = await fetch(`${url}${path}`);
+      return { status: response.status, body: z.record(z.string(), z.unknown()).parse(await response.json()) };
+    },
+    kill: (signal) => child.kill(signal),
+    exited,
+    async [Symbol.asyncDispose]() {
+      child.kill('SIGKILL');
+      await exited;
+      if (input.dir === undefined) rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Runs the server's process to its end: for starts that must fail. */
+export async function runServer(
+  env: Record<string, string>,
+  args: string[] = [],
+): Promise<{ code: number | NodeJS.Signals; stdout: string; stderr: string }> {
+  const child = spawnServer(env, args);
+  let [stdout, stderr] = ['', ''];
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text;
+  });
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+  });
+  const [code] = await Promise.all([exitOf(child), once(child.stdout, 'close'), once(child.stderr, 'close')]);
+  return { code, stdout, stderr };
+}
+
+export function post(url: string, body: unknown, headers: Record<string, string> = {}): Promise<Response> {
+  return fetch(url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body: JSON.stringify(body),
+  });
+}
+
+export async function* readFrames(response: Response): AsyncGenerator<Frame> {
+  if (response.status !== 200 || response.body === null) throw new Error(`${response.status} ${await response.text()}`);
+  const frames = response.body.pipeThrough(new TextDecoderStream()).pipeThrough(new EventSourceParserStream());
+  for await (const { id, event, data } of frames) {
+    yield { id, event, data: z.record(z.string(), z.unknown()).parse(JSON.parse(data)) };
+  }
+}
+
+function spawnServer(env: Record<string, string>, args: string[] = []) {
+  return spawn(process.execPath, ['src/main.ts', ...args], { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] });
+}
+
+function exitOf(child: ChildProcess): Promise<number | NodeJS.Signals> {
+  return new Promise((resolve) => child.once('exit', (code, signal) => resolve(code ?? signal ?? 1)));
+}
