@@ -1,0 +1,249 @@
+/**
+ * The HTTP API in process, over the real Runs, Store (SQLite) and Volume, with a scripted agent.
+ *
+ *     await using app = await startApp();
+ *     const { status, body } = await app.post('/chat', { message: 'hello' });
+ *
+ * Every response that comes through here is held against the contract: the headers that each one has, and that the route
+ * documents its status and its body. A test need not ask for that, and cannot forget it.
+ */
+
+import { randomUUID } from 'node:crypto';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { EventSourceParserStream } from 'eventsource-parser/stream';
+import { pino } from 'pino';
+import { expect, onTestFinished } from 'vitest';
+import { z } from 'zod';
+import { type AppDeps, type AppSettings, createApp, type HttpApp } from '../../src/http/app.ts';
+import { type HealthReport, readHealth } from '../../src/http/health.ts';
+import { systemClock } from '../../src/lib/clock.ts';
+import { Runs } from '../../src/runs/runs.ts';
+import { createSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
+import type { Store } from '../../src/store/store.ts';
+import { createCopyVolume } from '../../src/store/volume/copy-volume.ts';
+import { ScriptedAgent } from './http-agent.ts';
+import { checkAgainstContract } from './http-contract.ts';
+
+export type Json = Record<string, unknown>;
+export type Answer = { status: number; headers: Headers; body: Json };
+export type LogLine = Json & { msg?: string };
+
+export type TestApp = AsyncDisposable & {
+  app: HttpApp;
+  agent: ScriptedAgent;
+  store: Store;
+  runs: Runs;
+  dir: string;
+  /** The response as it is, after the contract's check. */
+  fetch(path: string, init?: RequestInit): Promise<Response>;
+  /** A JSON response; `body` is `{}` for an empty one. */
+  send(path: string, init?: RequestInit): Promise<Answer>;
+  post(path: string, body: unknown, headers?: Record<string, string>): Promise<Answer>;
+  stream(body: object): Promise<Frames>;
+  /** Rows of each table. */
+  rows(): Record<string, number>;
+  /** On the runtime database, beside the store. */
+  sql(statement: string, ...values: (string | number | null)[]): void;
+  logs(): LogLine[];
+  /** Resolves with the line that the request's id is on, past or to come. */
+  requestLine(requestId: string): Promise<LogLine>;
+  stopReasons: (string | null)[];
+  /** The volume cannot be written until `repairVolume`. */
+  breakVolume(): void;
+  repairVolume(): void;
+};
+
+export type AppInput = {
+  settings?: Partial<AppSettings>;
+  stopping?: () => boolean;
+  health?: () => Promise<HealthReport>;
+  operations?: (real: AppDeps['operations']) => AppDeps['operations'];
+};
+
+export async function startApp(input: AppInput = {}): Promise<TestApp> {
+  const dir = mkdtempSync(join(tmpdir(), 'picoclaw-http-'));
+  onTestFinished(({ task }) => {
+    if (task.result?.state !== 'fail') rmSync(dir, { recursive: true, force: true });
+  });
+  const storeDir = join(dir, 'store');
+  mkdirSync(storeDir);
+  const localDbPath = join(dir, 'messages.db');
+  const { log, lines, requestLine } = captureLog();
+  const clock = systemClock;
+  const agent = new ScriptedAgent();
+  const volume = createCopyVolume({ storeDir, localDbPath, clock, log });
+  await volume.hydrate();
+  const store = await createSqliteStore({ path: localDbPath });
+  await volume.sync();
+  const settings: AppSettings = { ...defaultSettings, ...input.settings };
+  const runs = new Runs({
+    store,
+    agent,
+    volume,
+    clock,
+    log,
+    owner: randomUUID(),
+    settings: { assistantName: 'Pico', timezone: 'UTC', sessionEndMarker: settings.sessionEndMarker },
+  });
+  const stopReasons: (string | null)[] = [];
+  const volumes = { memory: true, skills: false, sessions: true, store: true };
+  const operations: AppDeps['operations'] = { runs, store, volume, agent };
+  const app = createApp({
+    operations: input.operations?.(operations) ?? operations,
+    health: input.health ?? (() => readHealth({ store, volume, agent, volumes, log })),
+    stopping: input.stopping ?? (() => false),
+    requestStop: (reason) => stopReasons.push(reason),
+    log,
+    settings,
+  });
+
+  const fetchApp = async (path: string, init: RequestInit = {}) => {
+    const request = new Request(`http://localhost${path}`, init);
+    const response = await app.fetch(request);
+    await checkAgainstContract(request, response, settings);
+    return response;
+  };
+  const send = async (path: string, init: RequestInit = {}): Promise<Answer> => {
+    const response = await fetchApp(path, init);
+    const text = await response.text();
+    return { status: response.status, headers: response.headers, body: text === '' ? {} : parseObject(text) };
+  };
+  const post = (path: string, body: unknown, headers: Record<string, string> = {}) =>
+    send(path, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...headers },
+      body: JSON.stringify(body),
+    });
+
+  return {
+    app,
+    agent,
+    store,
+    runs,
+    dir,
+    fetch: fetchApp,
+    send,
+    post,
+    stream: async (body) => {
+      const response = await fetchApp('/chat', {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ ...body, stream: true }),
+      });
+      return readFrames(response);
+    },
+    rows: () => countRows(localDbPath),
+    sql: (statement, ...values) => {
+      using db = new DatabaseSync(localDbPath);
+      db.prepare(statement).run(...values);
+    },
+    logs: () => lines.map(parseObject),
+    requestLine,
+    stopReasons,
+    breakVolume: () => {
+      rmSync(storeDir, { recursive: true });
+      writeFileSync(storeDir, 'not a folder');
+    },
+    repairVolume: () => {
+      rmSync(storeDir);
+      mkdirSync(storeDir);
+    },
+    async [Symbol.asyncDispose]() {
+      await runs.stop({ graceMs: 0 });
+      await volume.stop();
+      await store.close();
+    },
+  };
+}
+
+export const defaultSettings: AppSettings = {
+  version: '2.0.0-test',
+  commit: 'abc1234',
+  buildTime: '2026-01-31T09:30:00Z',
+  apiTokens: [],
+  maxExecutionMs: 60_000,
+  allowStdioMcp: false,
+  sessionEndMarker: '[[END]]',
+  shutdownGraceMs: 10_000,
+};
+
+export type Frame = { id: string | undefined; event: string | undefined; data: Json };
+export type Frames = AsyncGenerator<Frame, void> & { response: Response };
+
+/** Frames as a client's parser sees them, one at a time; `return()` is the client that goes away. */
+export function readFrames(response: Response): Frames {
+  if (response.body === null) throw new Error('a stream without a body');
+  const reader = response.body
+    .pipeThrough(new TextDecoderStream())
+    .pipeThrough(new EventSourceParserStream())
+    .getReader();
+  async function* read(): AsyncGenerator<Frame, void> {
+    try {
+      for (;;) {
+        const { done, value } = await reader.read();
+        if (done) return;
+        yield { id: value.id, event: value.event, data: parseObject(value.data) };
+      }
+    } finally {
+      await reader.cancel();
+    }
+  }
+  return Object.assign(read(), { response });
+}
+
+export async function collect(frames: Frames): Promise<Frame[]> {
+  const collected: Frame[] = [];
+  for await (const frame of frames) collected.push(frame);
+  return collected;
+}
+
+export function parseObject(text: string): Json {
+  return z.record(z.string(), z.unknown()).parse(JSON.parse(text));
+}
+
+/** A problem's faults by path. */
+export function faultsOf(body: Json): Record<string, string> {
+  const errors = z.array(z.strictObject({ path: z.string(), message: z.string() })).parse(body.errors ?? []);
+  return Object.fromEntries(errors.map(({ path, message }) => [path, message]));
+}
+
+export function expectProblem(answer: Answer, status: number, code: string): void {
+  expect({ status: answer.status, code: answer.body.code }).toEqual({ status, code });
+}
+
+function countRows(path: string): Record<string, number> {
+  using db = new DatabaseSync(path, { readOnly: true });
+  const tables = db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'").all();
+  return Object.fromEntries(
+    tables.map(({ name }) => [String(name), Number(db.prepare(`SELECT count(*) AS n FROM "${name}"`).get()?.n)]),
+  );
+}
+
+function captureLog() {
+  const lines: string[] = [];
+  const watchers = new Set<() => void>();
+  const log = pino(
+    { base: null, formatters: { level: (level) => ({ level }) } },
+    {
+      write(line: string) {
+        lines.push(line);
+        for (const watcher of watchers) watcher();
+      },
+    },
+  );
+  const requestLine = (requestId: string) =>
+    new Promise<LogLine>((resolve) => {
+      const look = () => {
+        const found = lines.map(parseObject).find((line) => line.msg === 'request' && line.request_id === requestId);
+        if (!found) return;
+        watchers.delete(look);
+        resolve(found);
+      };
+      watchers.add(look);
+      look();
+    });
+  return { log, lines, requestLine };
+}

@@ -1,0 +1,65 @@
+/** What holds for every response, whatever the test is about: its headers, and that the route documents it. */
+
+import { expect } from 'vitest';
+import { z } from 'zod';
+import { catalogue, type ProblemCode } from '../../src/domain/problem.ts';
+import { problemSchema } from '../../src/http/openapi-parts.ts';
+import type { AnyRouteDefinition } from '../../src/http/route.ts';
+import { routes } from '../../src/http/routes/openapi.ts';
+
+export async function checkAgainstContract(
+  request: Request,
+  response: Response,
+  build: { version: string; commit: string },
+): Promise<void> {
+  const { headers, status } = response;
+  expect(headers.get('x-request-id')).toMatch(/^[\x21-\x7e]{1,128}$/);
+  expect(headers.get('x-build-version')).toBe(build.version);
+  expect(headers.get('x-build-commit')).toBe(build.commit);
+  expect(headers.get('x-powered-by')).toBeNull();
+
+  const route = routeOf(request);
+  const success = route?.success[status];
+  const type = headers.get('content-type')?.split(';')[0] ?? null;
+  if (success) {
+    expect(Object.keys(success.content ?? {})).toEqual(type === null ? [] : expect.arrayContaining([type]));
+    const schema = type === null ? undefined : success.content?.[type]?.schema;
+    if (schema && type === 'application/json' && request.method !== 'HEAD') schema.parse(await response.clone().json());
+    return;
+  }
+  expect(type, `${request.method} ${request.url} answered ${status} as ${type}`).toBe('application/problem+json');
+  if (status === 503 || status === 429) expect(headers.get('retry-after')).toMatch(/^[1-9]\d*$/);
+  if (status === 401) expect(headers.get('www-authenticate')).toMatch(/^Bearer/);
+  if (status === 405) expect(headers.get('allow')).toMatch(/^[A-Z]+(, [A-Z]+)*$/);
+  if (request.method === 'HEAD') return;
+  const body = problemSchema.parse(await response.clone().json());
+  expect(Object.keys(catalogue)).toContain(body.code);
+  expect(body).toMatchObject({ status, request_id: headers.get('x-request-id'), error: body.detail });
+  if (route) expect(documented(route)).toContain(body.code);
+}
+
+/** The codes that the OpenAPI document lists for the route. */
+function documented(route: AnyRouteDefinition): ProblemCode[] {
+  return [
+    ...route.problems,
+    'invalid_request',
+    'internal_error',
+    ...(route.open ? [] : (['unauthorized'] as const)),
+    ...(route.body.presence === 'none'
+      ? []
+      : (['malformed_json', 'body_too_large', 'unsupported_media_type'] as const)),
+  ];
+}
+
+function routeOf(request: Request): AnyRouteDefinition | undefined {
+  const method = request.method === 'HEAD' ? 'GET' : request.method;
+  const path = new URL(request.url).pathname.replace(/(.)\/$/, '$1');
+  return routes.find((route) => route.method.toUpperCase() === method && pattern(route.path).test(path));
+}
+
+function pattern(path: string): RegExp {
+  return new RegExp(`^${path.replaceAll('.', '\\.').replaceAll(/\{\w+\}/g, '[^/]+')}$`);
+}
+
+/** For the tests that ask for one part of a body. */
+export const chatAnswer = z.looseObject({ status: z.string(), conversation_id: z.string(), run_id: z.string() });
