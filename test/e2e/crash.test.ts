@@ -63,6 +63,28 @@ describe('after SIGKILL of the server', () => {
     expect(told.match(/long question 42/g), 'the cut message is told once').toHaveLength(1);
   });
 
+  it('when the agent was done but its answer had not reached the volume: the session knows it, and is not told twice', async () => {
+    await using first = await startServer({ model, dir });
+    const stall = model.fault({ kind: 'stall', afterDeltas: 1, when: ({ raw }) => raw.includes('long question') });
+    const answer = first.chat({ message: 'long question 43' });
+    await stall.reached;
+    const volume = join(dir, 'store/messages.db');
+    const beforeSettling = readFileSync(volume);
+    stall.release();
+    const { conversation_id, session_id } = await answer;
+    first.kill('SIGKILL');
+    await first.exited;
+    writeFileSync(volume, beforeSettling);
+
+    await using second = await startServer({ model, dir });
+    expect((await second.get(`/chat/${conversation_id}`)).body).toMatchObject({ status: 'idle', message_count: 1 });
+    const next = await second.chat({ message: 'go on', conversation_id });
+    expect(next).toMatchObject({ status: 'success', session_id });
+    const request = model.requests().at(-1);
+    expect(userContent(request).match(/long question 43/g)).toHaveLength(1);
+    expect(JSON.stringify(request?.body.messages)).toContain('A long answer that is cut.');
+  });
+
   it('while a tool runs: its children are gone too', async () => {
     const sleep = {
       name: 'Bash',
