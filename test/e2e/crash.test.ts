@@ -12,9 +12,10 @@ let dir: string;
 
 beforeAll(async () => {
   model = await startModel();
+  // First, because the message of a run that was cut may come with the next one.
+  model.mock.on({ userMessage: /go on/ }, { content: 'On we go.' });
   model.mock.on({ userMessage: /remember/ }, { content: 'I will remember.' });
   model.mock.on({ userMessage: /long question/ }, { content: 'A long answer that is cut.' });
-  model.mock.on({ userMessage: /go on/ }, { content: 'On we go.' });
 });
 afterAll(() => model.stop());
 beforeEach(() => {
