@@ -47,9 +47,9 @@ function configure(connection: DatabaseSync): void {
   connection.exec('PRAGMA secure_delete = ON');
 }
 
-/** Every sync copies the whole file. When most of it is free pages (a takeover from 1.x, a great deletion), it is rebuilt. */
+/** Every sync copies the whole file. When much of it is free pages (a takeover from 1.x, a great deletion), it is rebuilt. */
 function compact(connection: DatabaseSync): void {
   const pages = connection.prepare('PRAGMA page_count').get()?.page_count;
   const free = connection.prepare('PRAGMA freelist_count').get()?.freelist_count;
-  if (Number(free) * 2 > Number(pages)) connection.exec('VACUUM');
+  if (Number(free) * 4 > Number(pages)) connection.exec('VACUUM');
 }

@@ -5,6 +5,7 @@
  * takes about as long to start as 100 MB take to check (60 ms), and the bundle stays one file.
  */
 
+import { statSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { messageOf } from './files.ts';
 
@@ -18,13 +19,22 @@ export function inspectDatabase(path: string): Inspection {
   try {
     const db = new DatabaseSync(path);
     try {
-      return checkPages(db) ?? recognise(db);
+      return checkSize(db, path) ?? checkPages(db) ?? recognise(db);
     } finally {
       db.close();
     }
   } catch (error) {
     return { kind: 'damaged', fault: messageOf(error) };
   }
+}
+
+/** SQLite reads what is missing of the last page as zeros, and finds nothing wrong where those are content. */
+function checkSize(db: DatabaseSync, path: string): Inspection | null {
+  const pages = Number(db.prepare('PRAGMA page_count').get()?.page_count);
+  const pageBytes = Number(db.prepare('PRAGMA page_size').get()?.page_size);
+  const { size } = statSync(path);
+  if (size >= pages * pageBytes) return null;
+  return { kind: 'damaged', fault: `it was cut off: ${size} bytes of ${pages * pageBytes}` };
 }
 
 function checkPages(db: DatabaseSync): Inspection | null {
