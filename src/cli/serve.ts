@@ -70,14 +70,18 @@ function refuse(faults: Fault[]): number {
   return 1;
 }
 
+/** Ctrl-C under npm arrives twice, from the terminal and from npm: what comes this soon after the first is its echo. */
+const echoMs = 500;
+
 function onSignals(stop: (reason: string) => void, log: Log): () => void {
-  let asked = false;
+  let askedAt: number | null = null;
   const onSignal = (signal: NodeJS.Signals) => {
-    if (asked) {
+    if (askedAt !== null) {
+      if (performance.now() - askedAt < echoMs) return;
       log.warn({ signal }, 'second signal: exiting at once');
       process.exit(signal === 'SIGINT' ? 130 : 143);
     }
-    asked = true;
+    askedAt = performance.now();
     stop(signal);
   };
   process.on('SIGTERM', onSignal);

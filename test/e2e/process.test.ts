@@ -80,6 +80,19 @@ describe('a stop', () => {
     expect(liveProcesses(dir)).toEqual([]);
   });
 
+  it('by Ctrl-C under npm, which delivers it twice, is no less gentle', async () => {
+    await using server = await startServer({ model, dir });
+    const hold = model.fault({ kind: 'hold', when: ({ raw }) => raw.includes('slow') });
+    const answer = server.chat({ message: 'slow' });
+    await hold.reached;
+    server.kill('SIGINT');
+    await server.logged((entry) => entry.msg === 'stopping');
+    server.kill('SIGINT');
+    hold.release();
+    expect(await answer).toMatchObject({ status: 'success' });
+    expect(await server.exited).toBe(0);
+  });
+
   it('interrupts a run that outlasts the grace period, keeps its text, and tells it', async () => {
     await using server = await startServer({ model, dir, env: { SHUTDOWN_GRACE_MS: '300' } });
     const stall = model.fault({ kind: 'stall', afterDeltas: 1, when: ({ raw }) => raw.includes('slow') });
@@ -119,8 +132,9 @@ describe('a stop', () => {
     await hold.reached;
     server.kill('SIGTERM');
     await server.logged((entry) => entry.msg === 'stopping');
-    server.kill('SIGTERM');
+    const again = setInterval(() => server.kill('SIGTERM'), 100);
     expect(await server.exited).toBe(143);
+    clearInterval(again);
     expect(await answer).toBe('no answer');
     hold.release();
     await expect.poll(() => liveProcesses(dir), { timeout: 10_000 }).toEqual([]);
