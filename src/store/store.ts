@@ -64,7 +64,7 @@ export type SettleOutcome =
   | { kind: 'lost' };
 
 export type DeleteOutcome =
-  /** `sessionIds`: the transcripts that went with it. */
+  /** `sessionIds`: every session that the conversation ever had; their transcripts are the caller's to delete. */
   { kind: 'deleted'; sessionIds: string[] } | { kind: 'not_found' } | { kind: 'busy' };
 
 export type ListInput = { limit: number; cursor: string | null };
@@ -87,7 +87,10 @@ export interface Store {
   listConversations(input: ListInput): Promise<Page<Conversation>>;
   /** Oldest first; null when there is no such conversation. */
   listMessages(conversationId: string, input: ListInput): Promise<Page<Message> | null>;
-  /** The last messages before `beforeMessageId`, oldest first, at most `maxCharacters` of content together: to prime a fresh session. */
+  /**
+   * The last messages before `beforeMessageId`, oldest first, whole and without a gap, at most `maxCharacters` (UTF-16 units)
+   * of content together: to prime a fresh session. `omitted` counts those before them.
+   */
   recentMessages(input: {
     conversationId: string;
     beforeMessageId: string;

@@ -171,9 +171,9 @@ it('keeps the order of messages: by time, then as they were written', async () =
   const { store } = await takeOver((db) => {
     fill(db, 'conversations', [conversation('c-1')]);
     fill(db, 'messages', [
-      message('late', 'c-1', { created_at: '2025-01-01T00:00:02.000Z' }),
-      message('first', 'c-1', { created_at: '2025-01-01 00:00:01' }),
-      message('second', 'c-1', { created_at: '2025-01-01T00:00:01.000Z' }),
+      message('late', 'c-1', { created_at: '2025-01-01 00:00:02' }),
+      message('first', 'c-1', { created_at: '2025-01-01T00:00:01.000Z' }),
+      message('second', 'c-1', { created_at: '2025-01-01 00:00:01' }),
     ]);
   });
   expect(await contents(store, 'c-1')).toEqual(['content of first', 'content of second', 'content of late']);

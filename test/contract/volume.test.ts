@@ -202,9 +202,9 @@ describe('sync', () => {
     const { conversation } = await exchange(store);
     const syncing = volume.sync();
     await volume.stop();
-    await volume.stop();
-    await syncing;
     expect(onVolume(place, 'select id from conversations')).toEqual([{ id: conversation.id }]);
+    await syncing;
+    await volume.stop();
     await expect(volume.sync()).rejects.toThrow(SyncFailed);
   });
 });

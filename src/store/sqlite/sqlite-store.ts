@@ -24,11 +24,7 @@ export async function createSqliteStore(input: { path: string }): Promise<Store>
   const db = new Kysely<Tables>({ dialect: new NodeSqliteDialect(connection) });
   try {
     configure(connection);
-    // A migration rebuilds tables, and dropping a table that others refer to would cascade. The pragma does nothing
-    // inside a transaction, so it is set around it; the migration checks the references itself.
-    connection.exec('PRAGMA foreign_keys = OFF');
     await migrateToLatest(db);
-    connection.exec('PRAGMA foreign_keys = ON');
     compact(connection);
   } catch (error) {
     connection.close();
@@ -40,6 +36,7 @@ export async function createSqliteStore(input: { path: string }): Promise<Store>
 function configure(connection: DatabaseSync): void {
   // WAL, because the volume's reader copies a snapshot while requests go on writing.
   connection.exec('PRAGMA journal_mode = WAL');
+  connection.exec('PRAGMA foreign_keys = ON');
   // Local disk is not the durable copy: what survives a power cut is on the volume, flushed. A killed process loses
   // nothing either way, since what it wrote is in the kernel's cache.
   connection.exec('PRAGMA synchronous = OFF');

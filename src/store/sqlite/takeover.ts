@@ -39,9 +39,8 @@ export async function takeOverVersion1(db: Kysely<Tables>, present: TableName[])
          else (select coalesce(max(seq), 0) from messages where conversation_id = conversations.id) end`,
   );
   await run(db, 'insert into sessions select id, session_id from conversations where session_id is not null');
-  for (const name of present) await run(db, `drop table v1_${name}`);
-  const broken = await sql`select * from pragma_foreign_key_check`.execute(db);
-  if (broken.rows.length > 0) throw new Error(`${broken.rows.length} rows of PicoClaw 1.x refer to nothing`);
+  // Children first: dropping a table that others refer to deletes their rows one by one.
+  for (const name of present.toReversed()) await run(db, `drop table v1_${name}`);
 }
 
 /** Milliseconds, as `toISOString` writes them; what is no time at all stays as it is. */

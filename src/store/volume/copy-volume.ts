@@ -30,7 +30,7 @@ class CopyVolume implements Volume {
   readonly #target: string;
   #status: VolumeStatus = { durable: true, lastSyncAt: null, epoch: 0, fault: null };
   #reader: Reader | null = null;
-  /** The `data_version` of the reader that is on the volume; null when the volume holds no such state, or may not. */
+  /** The `data_version` of the reader that is on the volume; null when the volume holds no state of this database. */
   #writtenVersion: number | null = null;
   #version1ToKeep = false;
   /** The latest write that began, settled or not. */
@@ -119,7 +119,6 @@ class CopyVolume implements Volume {
   }
 
   #fail(error: unknown): SyncFailed {
-    this.#writtenVersion = null;
     const failure = new SyncFailed(`${this.#target} could not be written: ${messageOf(error)}`, error);
     this.#status = { ...this.#status, durable: false, fault: failure.message };
     this.#input.log.error({ err: failure }, 'sync failed');

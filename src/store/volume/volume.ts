@@ -18,7 +18,7 @@ export type VolumeStatus = {
   /** False from a failed sync until the next one that succeeds. */
   durable: boolean;
   lastSyncAt: string | null;
-  /** Counts the syncs since start. */
+  /** Counts the syncs since start that wrote something. */
   epoch: number;
   /** Why `durable` is false; null while it is true. */
   fault: string | null;
