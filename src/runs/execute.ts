@@ -119,7 +119,8 @@ async function runAndSettle(
     status,
     reply,
     error,
-    sessionId: result.sessionId,
+    // A session that never took the prompt does not take the place of the one that the conversation has.
+    sessionId: result.promptTaken ? result.sessionId : (conversation.sessionId ?? result.sessionId),
     seen: result.promptTaken,
     model: result.model,
     usage: result.usage,
