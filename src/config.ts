@@ -157,9 +157,8 @@ export function warnings(config: Config): string[] {
 export async function checkFolders(config: Config): Promise<Fault[]> {
   const { memoryDir, storeDir, orgDir, localDbPath } = config;
   const faults = await Promise.all([
-    checkWritable(settings.memoryDir.variable, memoryDir),
-    // A volume of an older installation may have this folder under another owner.
-    checkWritable(settings.memoryDir.variable, join(memoryDir, '.claude')),
+    // A volume of an older installation may have `.claude` under another owner.
+    checkWritable(settings.memoryDir.variable, memoryDir, join(memoryDir, '.claude')),
     checkWritable(settings.storeDir.variable, storeDir),
     checkWritable(settings.localDbPath.variable, dirname(localDbPath)),
     checkNoFolder(settings.localDbPath.variable, localDbPath),
@@ -213,17 +212,31 @@ function isInside(path: string, folder: string): boolean {
   return path.startsWith(folder.endsWith(sep) ? folder : folder + sep);
 }
 
-async function checkWritable(variable: string, folder: string): Promise<Fault | null> {
-  const probe = join(folder, `.picoclaw-${randomUUID()}`);
-  try {
-    await mkdir(folder, { recursive: true });
-    await writeFile(probe, 'x');
-    await rm(probe);
-    return null;
-  } catch (error) {
-    await rm(probe, { force: true }).catch(() => undefined);
-    return { variable, value: folder, fix: writeFix(error) };
+/** The fault of the first folder that has one. */
+async function checkWritable(variable: string, ...folders: string[]): Promise<Fault | null> {
+  for (const folder of folders) {
+    const probe = join(folder, `.picoclaw-${randomUUID()}`);
+    try {
+      await makeFolder(folder);
+      await writeFile(probe, 'x');
+      await rm(probe);
+    } catch (error) {
+      await rm(probe, { force: true }).catch(() => undefined);
+      return { variable, value: folder, fix: writeFix(error) };
+    }
   }
+  return null;
+}
+
+/** Not node's own recursive `mkdir`: that never returns on a file system that answers ENOENT for a folder that it has (procfs). */
+async function makeFolder(folder: string): Promise<void> {
+  const found = await stat(folder).catch(() => null);
+  if (found?.isDirectory()) return;
+  if (dirname(folder) !== folder) await makeFolder(dirname(folder));
+  await mkdir(folder).catch(async (error: unknown) => {
+    // Two settings may share a folder above them, made at the same time.
+    if (!(await stat(folder).catch(() => null))?.isDirectory()) throw error;
+  });
 }
 
 async function checkNoFolder(variable: string, path: string): Promise<Fault | null> {

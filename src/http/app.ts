@@ -42,6 +42,8 @@ export type HttpApp = {
   fetch(request: Request): Response | Promise<Response>;
   /** The response to a request that never got as far as `fetch`: logged and stamped as all are. */
   refuse(problem: Problem): Response;
+  /** For what happens on the socket. */
+  log: Log;
 };
 
 const openPaths = ['/health', '/openapi.json'];
@@ -65,6 +67,7 @@ export function createApp(deps: AppDeps): HttpApp {
   addControlRoutes(app, deps);
   addOpenApiRoutes(app, deps);
   return {
+    log,
     fetch: (request) => app.fetch(request),
     refuse: (problem) => {
       const requestId = newId('req');

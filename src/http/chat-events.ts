@@ -1,6 +1,7 @@
 /** The events of a streamed answer: which of them the caller sees, and their data. */
 
 import type { RunEvent } from '../domain/event.ts';
+import type { Problem } from '../domain/problem.ts';
 import { type AnswerView, toChatResponse } from './chat-response.ts';
 import { withConversation } from './errors.ts';
 import type { SseFrame } from './sse.ts';
@@ -47,8 +48,12 @@ export function toFrame(event: RunEvent, input: EventView): SseFrame | null {
     case 'done':
       return { event: 'done', data: toChatResponse(event.outcome, input) };
     case 'error':
-      return { event: 'error', data: withConversation(event.problem, input.conversationId).toBody(input.requestId) };
+      return toErrorFrame(event.problem, input);
     default:
       return event satisfies never;
   }
+}
+
+export function toErrorFrame(problem: Problem, input: { conversationId: string; requestId: string }): SseFrame {
+  return { event: 'error', data: withConversation(problem, input.conversationId).toBody(input.requestId) };
 }

@@ -2,10 +2,11 @@
  * The app on a socket.
  *
  * - A request that node or the adapter cannot read is answered as a problem too, and ends only its own connection.
- * - `close` takes no new connection, lets every response under way end, and closes connections as they become idle.
+ * - `close` takes no new connection or request, lets every response under way end, and is over in bounded time whatever
+ *   clients do: a connection without a response under way is cut at once, a client that does not read after `graceMs`.
  */
 
-import { createServer, type Server } from 'node:http';
+import { createServer, type Server, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { getRequestListener } from '@hono/node-server';
 import { Problem } from '../domain/problem.ts';
@@ -14,12 +15,13 @@ import type { HttpApp } from './app.ts';
 export type Listening = {
   /** The port in use: the one asked for, or the one that the system chose for 0. */
   port: number;
-  /** Resolves when the last response has ended and the last connection is closed. Idempotent. */
-  close(): Promise<void>;
+  /** Resolves when every connection is closed. `graceMs`: how long responses under way may take to end. Idempotent. */
+  close(input?: { graceMs?: number }): Promise<void>;
 };
 
 /** Longer than the idle time of common load balancers (60 s), so that it is they who close: no request meets a closed socket. */
 const keepAliveMs = 75_000;
+const defaultGraceMs = 15_000;
 
 /** Rejects when the address cannot be listened on, such as a port in use. */
 export async function listen(app: HttpApp, { host, port }: { host: string; port: number }): Promise<Listening> {
@@ -29,35 +31,54 @@ export async function listen(app: HttpApp, { host, port }: { host: string; port:
     errorHandler: () =>
       app.refuse(new Problem('invalid_request', 'the request target or the Host header is not valid')),
   });
-  const server = createServer({ keepAliveTimeout: keepAliveMs });
-  const answering = new WeakSet<Duplex>();
+  // Otherwise node answers a request without Host by itself, without our headers; the adapter refuses it as well.
+  const server = createServer({ keepAliveTimeout: keepAliveMs, requireHostHeader: false });
+  /** Responses under way on each open connection. */
+  const connections = new Map<Duplex, number>();
+  const count = (socket: Duplex, change: number) => {
+    const responses = connections.get(socket);
+    if (responses !== undefined) connections.set(socket, responses + change);
+  };
   let closing: Promise<void> | null = null;
+
+  server.on('connection', (socket) => {
+    connections.set(socket, 0);
+    socket.once('close', () => connections.delete(socket));
+  });
   server.on('request', (incoming, outgoing) => {
     const { socket } = incoming;
-    answering.add(socket);
+    // HTTP/1.0 knows no Host, and health checks of load balancers still speak it.
+    if (incoming.httpVersion === '1.0') incoming.headers.host ??= 'localhost';
+    count(socket, 1);
     outgoing.once('close', () => {
-      answering.delete(socket);
-      if (closing !== null) setImmediate(() => server.closeIdleConnections());
+      count(socket, -1);
+      if (closing !== null && connections.get(socket) === 0) socket.destroySoon();
     });
-    if (closing !== null) outgoing.setHeader('Connection', 'close');
     void listener(incoming, outgoing);
   });
-  // Without this, node answers an expectation that it does not know by itself, without our headers (RFC 9110 §10.1.1 allows to ignore it).
+  // Otherwise node refuses an expectation that it does not know by itself; RFC 9110 §10.1.1 allows to ignore it.
   server.on('checkExpectation', (incoming, outgoing) => server.emit('request', incoming, outgoing));
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     // On a connection that is being answered, a second status line would be taken for a part of the answer.
-    if (error.code === 'ECONNRESET' || !socket.writable || answering.has(socket)) socket.destroy();
-    else void refuseRaw(app, socket);
+    if (error.code === 'ECONNRESET' || !socket.writable || connections.get(socket) !== 0) socket.destroy();
+    else void refuseRaw(app, socket, error.code);
   });
   await started(server, { host, port });
+  // Such as no file descriptor left for a connection: that one is lost, the server is not.
+  server.on('error', (error) => app.log.error({ err: error }, 'a connection could not be taken'));
+
+  const close = async (graceMs: number) => {
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    for (const [socket, responses] of connections) if (responses === 0) socket.destroy();
+    const patience = setTimeout(() => server.closeAllConnections(), graceMs);
+    await closed;
+    clearTimeout(patience);
+  };
   const address = server.address();
   return {
     port: typeof address === 'object' && address !== null ? address.port : port,
-    close: () => {
-      closing ??= new Promise((resolve, reject) => {
-        server.close((error) => (error ? reject(error) : resolve()));
-        server.closeIdleConnections();
-      });
+    close: ({ graceMs = defaultGraceMs } = {}) => {
+      closing ??= close(graceMs);
       return closing;
     },
   };
@@ -74,14 +95,24 @@ function started(server: Server, address: { host: string; port: number }): Promi
 }
 
 /** What was not HTTP has no request to answer; the text of the response is written as it is. */
-async function refuseRaw(app: HttpApp, socket: Duplex): Promise<void> {
-  const response = app.refuse(
-    new Problem('invalid_request', 'the request is not valid HTTP, or its headers are too large'),
-  );
+async function refuseRaw(app: HttpApp, socket: Duplex, code: string | undefined): Promise<void> {
+  const response = app.refuse(new Problem('invalid_request', faultOf(code)));
   const body = await response.text();
   const headers = [...response.headers].map(([name, value]) => `${name}: ${value}\r\n`).join('');
   socket.end(
-    `HTTP/1.1 400 Bad Request\r\n${headers}Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+    `HTTP/1.1 ${response.status} ${STATUS_CODES[response.status]}\r\n${headers}` +
+      `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
     () => socket.destroy(),
   );
+}
+
+function faultOf(code: string | undefined): string {
+  switch (code) {
+    case 'HPE_HEADER_OVERFLOW':
+      return 'the headers of the request are too large';
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      return 'the request did not arrive in time';
+    default:
+      return 'the request is not valid HTTP';
+  }
 }

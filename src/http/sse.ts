@@ -13,8 +13,10 @@ export type SseFrame = { event: string; data: unknown };
 
 export type SseInput = {
   events: AsyncGenerator<NumberedEvent, void>;
-  /** Null leaves the event out; numbers are not used again for another. */
+  /** Null leaves the event out; its number is not used for another. */
   toFrame: (event: RunEvent) => SseFrame | null;
+  /** The last frame of a stream that cannot go on. */
+  toErrorFrame: (error: unknown) => SseFrame;
   heartbeatMs: number;
 };
 
@@ -32,22 +34,27 @@ export function sseStream(input: SseInput): { body: ReadableStream<Uint8Array>; 
   const encoder = new TextEncoder();
   /** The read that a heartbeat interrupted. */
   let reading: Promise<IteratorResult<NumberedEvent, void>> | null = null;
+  let lastNumber = 0;
+  let silence: Timer | null = null;
+  let isGone = false;
 
   /** The next text to send; null at the end. */
   async function next(): Promise<string | null> {
-    const silence = timer(heartbeatMs);
+    const beat = timer(heartbeatMs);
+    silence = beat;
     try {
       for (;;) {
         reading ??= events.next();
-        const result = await Promise.race([reading, silence.elapsed]);
+        const result = await Promise.race([reading, beat.elapsed]);
         if (result === 'elapsed') return ': heartbeat\n\n';
         reading = null;
         if (result.done) return null;
+        lastNumber = result.value.number;
         const frame = toFrame(result.value.event);
-        if (frame) return renderFrame(result.value.number, frame);
+        if (frame) return renderFrame(lastNumber, frame);
       }
     } finally {
-      silence.clear();
+      beat.clear();
     }
   }
 
@@ -56,15 +63,19 @@ export function sseStream(input: SseInput): { body: ReadableStream<Uint8Array>; 
       async pull(controller) {
         try {
           const text = await next();
+          if (isGone) return;
           if (text !== null) return controller.enqueue(encoder.encode(text));
-          controller.close();
           ended.resolve('complete');
         } catch (error) {
           ended.resolve('failed');
-          throw error;
+          controller.enqueue(encoder.encode(renderFrame(lastNumber + 1, input.toErrorFrame(error))));
         }
+        controller.close();
       },
       cancel() {
+        isGone = true;
+        // A timer left behind would keep the process from its end.
+        silence?.clear();
         ended.resolve('client_gone');
         // Not awaited: it takes effect with the run's next event, which nobody waits for any more.
         void events.return();
@@ -80,7 +91,9 @@ function renderFrame(number: number, { event, data }: SseFrame): string {
   return `id: ${number}\nevent: ${event}\ndata: ${JSON.stringify(data)}\n\n`;
 }
 
-function timer(ms: number): { elapsed: Promise<'elapsed'>; clear: () => void } {
+type Timer = { elapsed: Promise<'elapsed'>; clear: () => void };
+
+function timer(ms: number): Timer {
   const { promise, resolve } = Promise.withResolvers<'elapsed'>();
   const timeout = setTimeout(() => resolve('elapsed'), ms);
   return { elapsed: promise, clear: () => clearTimeout(timeout) };

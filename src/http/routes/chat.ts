@@ -3,16 +3,18 @@
 import { z } from '@hono/zod-openapi';
 import { type ChatDeps, chat } from '../../conversations/chat.ts';
 import { Problem } from '../../domain/problem.ts';
-import { toFrame } from '../chat-events.ts';
+import type { Log } from '../../lib/log.ts';
+import { toErrorFrame, toFrame } from '../chat-events.ts';
 import { type ChatLimits, chatRequest, toChatInput } from '../chat-request.ts';
 import { type AnswerView, chatResponse, toChatResponse } from '../chat-response.ts';
 import type { AppContext } from '../context.ts';
-import { withConversation } from '../errors.ts';
+import { toProblem, withConversation } from '../errors.ts';
 import { type App, addRoute, defineRoute, none } from '../route.ts';
 import { sseHeaders, sseStream } from '../sse.ts';
 
 export type ChatRouteDeps = {
   operations: ChatDeps;
+  log: Log;
   settings: ChatLimits & {
     /** Empty: it is off. */
     sessionEndMarker: string;
@@ -114,7 +116,7 @@ async function answerJson(
 
 function answerStream(
   c: AppContext,
-  { settings }: ChatRouteDeps,
+  { settings, log }: ChatRouteDeps,
   { run, view }: { run: LiveRun; view: AnswerView },
 ): Response {
   const entry = c.get('entry');
@@ -130,6 +132,7 @@ function answerStream(
       if (event.type === 'done') entry.runStatus = event.outcome.status;
       return toFrame(event, input);
     },
+    toErrorFrame: (error) => toErrorFrame(toProblem(error, { log, requestId: input.requestId }), input),
     heartbeatMs: settings.heartbeatMs ?? defaultHeartbeatMs,
   });
   entry.streamEnd = end;

@@ -1,0 +1,49 @@
+/** The test's app on a real socket, and clients that may do what `fetch` would not. */
+
+import { once } from 'node:events';
+import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http';
+import { connect, type Socket } from 'node:net';
+import { type Listening, listen } from '../../src/http/server.ts';
+import type { TestApp } from './http-app.ts';
+
+export type TestServer = Listening & AsyncDisposable & { url: string };
+
+export async function serve(app: TestApp): Promise<TestServer> {
+  const server = await listen(app.app, { host: '127.0.0.1', port: 0 });
+  return { ...server, url: `http://127.0.0.1:${server.port}`, [Symbol.asyncDispose]: () => server.close() };
+}
+
+/** Sends the text as it is; resolves with all that came back when the server has closed the connection. */
+export async function sendRaw(server: TestServer, text: string): Promise<string> {
+  const socket = await openSocket(server);
+  let received = '';
+  socket.setEncoding('utf8').on('data', (data) => {
+    received += String(data);
+  });
+  socket.write(text);
+  await once(socket, 'close');
+  return received;
+}
+
+export async function openSocket(server: TestServer): Promise<Socket> {
+  const socket = connect(server.port, '127.0.0.1');
+  socket.on('error', () => undefined);
+  await once(socket, 'connect');
+  return socket;
+}
+
+/** A request whose body the test writes piece by piece. */
+export function openRequest(
+  server: TestServer,
+  input: { path: string; headers?: Record<string, string> },
+): { request: ClientRequest; response: Promise<IncomingMessage> } {
+  const request = httpRequest(`${server.url}${input.path}`, {
+    method: 'POST',
+    ...(input.headers ? { headers: input.headers } : {}),
+  });
+  const response = new Promise<IncomingMessage>((resolve, reject) => {
+    request.once('response', resolve);
+    request.once('error', reject);
+  });
+  return { request, response };
+}
