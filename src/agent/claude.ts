@@ -4,22 +4,19 @@
  * One claude process a run. A run resolves when its process and all that its tools started are gone.
  */
 
-import { randomUUID } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { noUsage } from '../domain/run.ts';
+import { fileURLToPath } from 'node:url';
+import { z } from 'zod';
 import type { Log } from '../lib/log.ts';
-import type { Agent, AgentEvent, AgentPrompt, AgentRequest, AgentResult } from './agent.ts';
+import type { Agent, AgentResult } from './agent.ts';
 import { type Credential, makeEnvironment } from './environment.ts';
-import { decideOutcome } from './failure.ts';
-import { makeOptions } from './options.ts';
-import { type Performed, type PerformLimits, perform } from './perform.ts';
-import { ClaudeProcess, type QueryFunction } from './process.ts';
-import { decideSession, refusalOf, type SessionChoice } from './session.ts';
+import { runInSession, type SessionDeps } from './in-session.ts';
+import type { PerformLimits } from './perform.ts';
+import type { ProcessDeps } from './process.ts';
 import { canTieToParent } from './spawn.ts';
 import { makeStartSlots } from './start-slots.ts';
-import { readSystemPrompt } from './system-prompt.ts';
-import { totalsOf } from './tally.ts';
-import { deleteSession, readTranscript, type Transcript } from './transcripts.ts';
+import { deleteSession, readTranscript } from './transcripts.ts';
 
 export type ClaudeLimits = PerformLimits & {
   maxConcurrentStarts: number;
@@ -27,6 +24,8 @@ export type ClaudeLimits = PerformLimits & {
   maxRetries: number;
   /** How long a stream of the model API may send nothing before the CLI asks again without streaming. */
   streamIdleMs: number;
+  /** How long an MCP server may take to connect before the run goes on without it. */
+  mcpConnectMs: number;
   /** From the end of a process's input to killing it. */
   exitMs: number;
 };
@@ -38,6 +37,7 @@ export const defaultLimits: ClaudeLimits = {
   streamIdleMs: 60_000,
   // Longer than the CLI's own watch over the stream and the answer without streaming that follows it.
   silenceMs: 240_000,
+  mcpConnectMs: 10_000,
   interruptMs: 2_000,
   exitMs: 2_000,
 };
@@ -67,121 +67,57 @@ export type ClaudeAgent = Agent & {
 };
 
 export function createClaudeAgent(deps: ClaudeAgentDeps): ClaudeAgent {
-  const { log, memoryDir } = deps;
-  const configDir = deps.configDir ?? join(memoryDir, '.claude');
   const limits: ClaudeLimits = { ...defaultLimits, ...deps.limits };
-  const slots = makeStartSlots(limits.maxConcurrentStarts);
+  const configDir = deps.configDir ?? join(deps.memoryDir, '.claude');
   const stopping = new AbortController();
   const active = new Set<Promise<AgentResult>>();
   let loading: Promise<Loaded> | null = null;
+  let version = '';
 
-  const env = makeEnvironment({
-    base: deps.baseEnv,
-    credential: deps.credential,
-    anthropicBaseUrl: deps.anthropicBaseUrl,
-    configDir,
-    timezone: deps.timezone,
-    maxRetries: limits.maxRetries,
-    streamIdleMs: limits.streamIdleMs,
-    isRoot: process.getuid?.() === 0,
-  });
-
-  function load(): Promise<Loaded> {
-    loading ??= Promise.all([import('@anthropic-ai/claude-agent-sdk'), canTieToParent()]).then(
-      ([sdk, tieToParent]) => ({ query: sdk.query, tieToParent }),
-    );
-    return loading;
-  }
-
-  async function run(request: AgentRequest, onEvent: (event: AgentEvent) => void): Promise<AgentResult> {
-    const signal = AbortSignal.any([request.signal, stopping.signal]);
-    const transcript = await readTranscript(configDir, request.sessionId);
-    let choice = decideSession(request, transcript);
-    let freshBecause: string | null = null;
-    let sessionId = request.sessionId;
-    let prompt = request.prompt;
-    for (;;) {
-      if (choice.kind === 'fresh') {
-        freshBecause = choice.because;
-        sessionId = randomUUID();
-        prompt = await request.freshPrompt();
-        log.warn({ run: request.runId, conversation: request.conversationId, because: freshBecause }, 'fresh session');
-        choice = { kind: 'create', id: sessionId };
-      }
-      const tried = await attempt({ ...request, signal, prompt }, choice, transcript, onEvent);
-      if (tried.kind === 'refused' && freshBecause === null) {
-        choice = { kind: 'fresh', because: tried.because };
-        continue;
-      }
-      return { ...tried.result, sessionId, freshBecause };
+  async function load(): Promise<Loaded> {
+    loading ??= loadSdk(limits.exitMs);
+    try {
+      const loaded = await loading;
+      version = loaded.version;
+      return loaded;
+    } catch (error) {
+      // The next run tries again: a file that could not be read may be there by then.
+      loading = null;
+      throw error;
     }
   }
 
-  async function attempt(
-    request: AgentRequest,
-    session: Exclude<SessionChoice, { kind: 'fresh' }>,
-    transcript: Transcript,
-    onEvent: (event: AgentEvent) => void,
-  ): Promise<Attempted> {
-    const { query, tieToParent } = await load();
-    const systemPrompt = await readSystemPrompt({ orgDir: deps.orgDir, override: deps.systemPromptOverride });
-    const release = await slots.take(request.signal);
-    if (release === null) return { kind: 'ended', result: neverStarted(session.id) };
-
-    const claude = new ClaudeProcess({ query, tieToParent, exitMs: limits.exitMs }, (spawn) =>
-      makeOptions({
-        session,
-        run: request.options,
-        env,
-        cwd: memoryDir,
+  const sessionDeps: SessionDeps = {
+    settings: {
+      cwd: deps.memoryDir,
+      configDir,
+      defaultModel: deps.defaultModel,
+      fallbackModel: deps.fallbackModel,
+      env: makeEnvironment({
+        base: deps.baseEnv,
+        credential: deps.credential,
+        anthropicBaseUrl: deps.anthropicBaseUrl,
         configDir,
-        systemPrompt,
-        defaultModel: deps.defaultModel,
-        fallbackModel: deps.fallbackModel,
-        spawn,
+        timezone: deps.timezone,
+        maxRetries: limits.maxRetries,
+        streamIdleMs: limits.streamIdleMs,
+        mcpConnectMs: limits.mcpConnectMs,
+        isRoot: process.getuid?.() === 0,
       }),
-    );
-    const performed = await perform(limits, {
-      process: claude,
-      sessionId: session.id,
-      prompt: unheld(request.prompt, transcript),
-      onEvent,
-      onStarted: release,
-      signal: request.signal,
-    });
-    const refusal = performed.result?.subtype === 'success' ? null : refusalOf(said(performed, claude.stderr));
-    if (refusal !== null)
-      return { kind: 'refused', because: refusal, result: await toResult(request, session.id, performed) };
-    if (performed.result === null && performed.cut === null) {
-      const { death } = performed;
-      log.error({ run: request.runId, death, stderr: withoutSecret(claude.stderr) }, 'the claude process died');
-    }
-    return { kind: 'ended', result: await toResult(request, session.id, performed) };
-  }
-
-  async function toResult(request: AgentRequest, sessionId: string, performed: Performed): Promise<AgentResult> {
-    const ended = decideOutcome({ ...performed, options: request.options });
-    const held = async () => (await readTranscript(configDir, sessionId)).holds(request.prompt.id);
-    return {
-      outcome: ended.outcome,
-      error: ended.outcome === 'error' ? ended.problem.toBody() : null,
-      sessionId,
-      promptTaken: ended.outcome === 'success' || (await held()),
-      freshBecause: null,
-      model: performed.tally.model,
-      ...totalsOf(performed.tally, performed.result),
-      numTurns: performed.result?.num_turns ?? 0,
-      warnings: performed.tally.warnings,
-    };
-  }
-
-  function withoutSecret(text: string): string {
-    return text.replaceAll(deps.credential.value, '[credential]');
-  }
+    },
+    orgDir: deps.orgDir,
+    systemPromptOverride: deps.systemPromptOverride,
+    limits,
+    slots: makeStartSlots(limits.maxConcurrentStarts),
+    load,
+    redact: (text) => text.replaceAll(deps.credential.value, '[credential]'),
+    log: deps.log,
+  };
 
   return {
     run: async (request, onEvent) => {
-      const running = run(request, onEvent);
+      const signal = AbortSignal.any([request.signal, stopping.signal]);
+      const running = runInSession(sessionDeps, { ...request, signal }, onEvent);
       active.add(running);
       try {
         return await running;
@@ -194,7 +130,7 @@ export function createClaudeAgent(deps: ClaudeAgentDeps): ClaudeAgent {
       return new Set(promptIds.filter((id) => transcript.holds(id)));
     },
     forget: (sessionId) => deleteSession(configDir, sessionId),
-    health: () => ({ ok: true, version: '', warm: 0 }),
+    health: () => ({ ok: true, version, warm: 0 }),
     warmUp: async () => {
       await load();
     },
@@ -205,31 +141,15 @@ export function createClaudeAgent(deps: ClaudeAgentDeps): ClaudeAgent {
   };
 }
 
-type Loaded = { query: QueryFunction; tieToParent: boolean };
+type Loaded = ProcessDeps & { version: string };
 
-type Attempted = { kind: 'ended'; result: AgentResult } | { kind: 'refused'; because: string; result: AgentResult };
-
-function neverStarted(sessionId: string): AgentResult {
-  return {
-    outcome: 'interrupted',
-    error: null,
-    sessionId,
-    promptTaken: false,
-    freshBecause: null,
-    model: null,
-    usage: noUsage,
-    costUsd: 0,
-    numTurns: 0,
-    warnings: [],
-  };
-}
-
-/** A session silently ignores a prompt whose id it has; one that is sent again all the same goes under another. */
-function unheld(prompt: AgentPrompt, transcript: Transcript): AgentPrompt {
-  return transcript.holds(prompt.id) ? { ...prompt, id: randomUUID() } : prompt;
-}
-
-/** All that the CLI said about why it failed. */
-function said({ result }: Performed, stderr: string): string {
-  return [...(result && 'errors' in result ? result.errors : []), stderr].join('\n');
+async function loadSdk(exitMs: number): Promise<Loaded> {
+  const name = '@anthropic-ai/claude-agent-sdk';
+  const [sdk, tieToParent, manifest] = await Promise.all([
+    import('@anthropic-ai/claude-agent-sdk'),
+    canTieToParent(),
+    readFile(fileURLToPath(new URL('manifest.json', import.meta.resolve(name))), 'utf8'),
+  ]);
+  const { version } = z.looseObject({ version: z.string() }).parse(JSON.parse(manifest));
+  return { query: sdk.query, tieToParent, exitMs, version };
 }

@@ -18,6 +18,7 @@ export type EnvironmentInput = {
   timezone: string;
   maxRetries: number;
   streamIdleMs: number;
+  mcpConnectMs: number;
   isRoot: boolean;
 };
 
@@ -70,6 +71,7 @@ export function makeEnvironment(input: EnvironmentInput): ProcessEnvironment {
     // Every tool is in the request from the start, and no placeholder for ones to be searched.
     ENABLE_TOOL_SEARCH: 'false',
     CLAUDE_CODE_MAX_RETRIES: String(input.maxRetries),
+    MCP_TIMEOUT: String(input.mcpConnectMs),
     // The only one of the CLI's stream deadlines that acts on bytes that stop coming.
     CLAUDE_ENABLE_BYTE_WATCHDOG: '1',
     CLAUDE_BYTE_STREAM_IDLE_TIMEOUT_MS: String(input.streamIdleMs),

@@ -32,6 +32,11 @@ export function decideOutcome(ending: Ending): Outcome {
   return { outcome: 'error', problem: toProblem(ending) };
 }
 
+/** For a run that never had a process; the cause is in the log. */
+export function cannotStart(): Problem {
+  return new Problem('agent_failed', 'The agent could not be started.');
+}
+
 /** Retrying cannot help: the key is wrong, and the CLI would try for minutes. */
 export function isHopeless(status: number | null): boolean {
   return status === 401 || status === 403;
@@ -45,7 +50,8 @@ function toProblem({ cut, result, death, tally, options }: Ending): Problem {
   if (cut === 'refused_credential') return describe('model_auth', tally.apiError?.text ?? '');
   if (cut === 'silent_model') return new Problem('model_unreachable', 'The model API stopped answering.');
   if (cut === 'no_start') return new Problem('agent_failed', 'The agent did not start in time.');
-  if (result === null) return new Problem('agent_failed', `The agent ended unexpectedly: ${death ?? 'no result'}.`);
+  if (result === null)
+    return new Problem('agent_failed', `The agent ended before it had an answer: ${death ?? 'no result'}.`);
   switch (result.subtype) {
     case 'error_max_turns':
       return new Problem('limit_reached', `The run used up its ${options.maxTurns ?? 'allowed'} turns.`);

@@ -1,34 +1,36 @@
 /** From a request to the SDK's options; pure. What is settled here is what the agent may do and what it never sees. */
 
-import type { McpServerConfig, Options, SpawnedProcess, SpawnOptions } from '@anthropic-ai/claude-agent-sdk';
+import type { McpServerConfig, Options } from '@anthropic-ai/claude-agent-sdk';
 import type { McpServer, RunOptions } from '../domain/run.ts';
 import type { ProcessEnvironment } from './environment.ts';
+import { makeDenyRules } from './permissions.ts';
+import type { Session } from './session.ts';
 import type { SystemPrompt } from './system-prompt.ts';
 import { builtInTools } from './tools.ts';
 
-export type OptionsInput = {
-  session: { kind: 'create' | 'resume'; id: string };
-  run: RunOptions;
+/** The same for every run. */
+export type OptionsSettings = {
   env: ProcessEnvironment;
   cwd: string;
   configDir: string;
-  systemPrompt: SystemPrompt;
   defaultModel: string | null;
   fallbackModel: string | null;
-  spawn: (options: SpawnOptions) => SpawnedProcess;
 };
 
-export function makeOptions(input: OptionsInput): Options {
+export type OptionsInput = { session: Session; systemPrompt: SystemPrompt; run: RunOptions };
+
+export function makeOptions(settings: OptionsSettings, input: OptionsInput): Options {
   const { run, session } = input;
-  const model = run.model ?? input.defaultModel;
+  const model = run.model ?? settings.defaultModel;
+  const fallbackModel = settings.fallbackModel === model ? null : settings.fallbackModel;
   return {
     ...(session.kind === 'resume' ? { resume: session.id } : { sessionId: session.id }),
-    cwd: input.cwd,
-    env: input.env,
+    cwd: settings.cwd,
+    env: settings.env,
     systemPrompt: input.systemPrompt,
     ...(model === null ? {} : { model }),
-    ...(input.fallbackModel === null || input.fallbackModel === model ? {} : { fallbackModel: input.fallbackModel }),
-    ...toThinking(run.thinking),
+    ...(fallbackModel === null ? {} : { fallbackModel }),
+    thinking: toThinking(run.thinking),
     ...(run.effort === null ? {} : { effort: run.effort }),
     ...(run.maxTurns === null ? {} : { maxTurns: run.maxTurns }),
     ...(run.maxBudgetUsd === null ? {} : { maxBudgetUsd: run.maxBudgetUsd }),
@@ -36,8 +38,8 @@ export function makeOptions(input: OptionsInput): Options {
     tools: builtInTools,
     permissionMode: 'bypassPermissions',
     allowDangerouslySkipPermissions: true,
-    settings: makeSettings(input),
-    // `project` for CLAUDE.md, skills and settings of the working directory; nothing of the host's user.
+    settings: makeSettings(settings, session),
+    // `project` for the working directory's CLAUDE.md, skills and settings; nothing of the host's user.
     settingSources: ['project'],
 
     mcpServers: toMcpServers(run.mcpServers),
@@ -49,37 +51,41 @@ export function makeOptions(input: OptionsInput): Options {
     includePartialMessages: true,
     // Otherwise a user's "/clear" drops the conversation and "@/etc/passwd" puts that file into the prompt.
     verbatimPrompts: true,
-    spawnClaudeCodeProcess: input.spawn,
   };
 }
 
-function makeSettings({ configDir }: OptionsInput): NonNullable<Options['settings']> {
-  const sessionFiles = ['projects', 'sessions'].map((folder) => `/${configDir}/${folder}/**`);
+function makeSettings({ cwd, configDir }: OptionsSettings, session: Session): NonNullable<Options['settings']> {
   return {
     // Only the skills that are installed here. One of the CLI's own comes as a plugin, which the first does not cover.
     disableBundledSkills: true,
     enabledPlugins: { 'plugin-authoring@builtin': false },
     // Any other claude on this machine could otherwise send this one a message, which would start a turn.
     crossSessionInbound: 'refuse',
+    // Commit messages are the caller's affair.
     attribution: false,
     includeGitInstructions: false,
     // A conversation may be taken up after any time; the CLI's default deletes its transcript after 30 days.
     cleanupPeriodDays: 36_500,
-    permissions: { deny: sessionFiles.flatMap((path) => [`Read(${path})`, `Edit(${path})`]) },
+    permissions: { deny: makeDenyRules({ cwd, configDir, sessionId: session.id }) },
   };
 }
 
-function toThinking(thinking: RunOptions['thinking']): Pick<Options, 'thinking'> {
+/**
+ * Each model gets what it understands of this: the CLI sends older ones the budget (1,024 to 31,999), newer ones
+ * `adaptive`, which knows no budget, and leaves out `disabled` for those that cannot but think.
+ * `summarized`: otherwise newer models do not tell what they think.
+ */
+function toThinking(thinking: RunOptions['thinking']): NonNullable<Options['thinking']> {
   return thinking.type === 'disabled'
-    ? { thinking: { type: 'disabled' } }
-    : { thinking: { type: 'enabled', budgetTokens: thinking.maxTokens, display: 'summarized' } };
+    ? { type: 'disabled' }
+    : { type: 'enabled', budgetTokens: thinking.maxTokens, display: 'summarized' };
 }
 
-/** `alwaysLoad`: the run waits for the server (5 s at most), so that its tools are there from the first model call on. */
 function toMcpServers(servers: Record<string, McpServer>): Record<string, McpServerConfig> {
   return Object.fromEntries(Object.entries(servers).map(([name, server]) => [name, toMcpServer(server)]));
 }
 
+/** `alwaysLoad`: the first model call waits for the server, so that its tools are there from the start. */
 function toMcpServer(server: McpServer): McpServerConfig {
   if (server.type === 'stdio') {
     const { command, args, env } = server;

@@ -28,7 +28,7 @@ export type PerformInput = {
   sessionId: string;
   prompt: AgentPrompt;
   onEvent: (event: AgentEvent) => void;
-  /** Called once, with the first message or the end. */
+  /** Called with the first message, or with the end if there is none. */
   onStarted: () => void;
   signal: AbortSignal;
 };
@@ -43,51 +43,45 @@ export type Performed = {
 
 export async function perform(limits: PerformLimits, input: PerformInput): Promise<Performed> {
   const { process, signal } = input;
-  let tally = emptyTally;
-  let state = beforeTheFirst;
-  let result: SDKResultMessage | null = null;
-  let death: string | null = null;
-
   const cutter = new Cutter(process, limits.interruptMs);
   const onAbort = () => cutter.cut('aborted');
   signal.addEventListener('abort', onAbort, { once: true });
-  if (signal.aborted) onAbort();
   const clock = new Deadline();
   clock.set(limits.startMs, () => cutter.cut('no_start'));
 
+  let tally = emptyTally;
+  let state = beforeTheFirst;
+  let result: SDKResultMessage | null = null;
   try {
     process.send(input.sessionId, input.prompt);
-    let started = false;
-    while (result === null) {
-      const message = await process.next();
-      if (message === null) break;
-      if (!started) input.onStarted();
-      started = true;
-
+    if (signal.aborted) onAbort();
+    for (let message = await process.next(); message !== null; message = await process.next()) {
+      input.onStarted();
       tally = observe(tally, message);
       const step = translate(state, message);
       state = step.state;
       for (const event of step.events) input.onEvent(event);
 
-      if (message.type === 'result') result = message;
-      else if (isRefusal(message)) cutter.cut('refused_credential');
+      if (message.type === 'result') {
+        result = message;
+        break;
+      }
+      if (isRefusedCredential(message)) cutter.cut('refused_credential');
       if (tally.awaitsModel) clock.set(limits.silenceMs, () => cutter.cut('silent_model'));
       else clock.clear();
     }
-  } catch {
-    // The process died. Its exit says how; the SDK's error only repeats it.
   } finally {
     clock.clear();
     signal.removeEventListener('abort', onAbort);
-    input.onStarted();
     cutter.disarm();
+    input.onStarted();
     await process.end();
-    if (result === null) death = await process.exit();
   }
-  return { result, cut: cutter.reason, death, tally };
+  return { result, cut: cutter.reason, death: result === null ? await process.end() : null, tally };
 }
 
-function isRefusal(message: SDKMessage): boolean {
+/** The CLI tells of each retry; where retrying cannot help it would go on for minutes. */
+function isRefusedCredential(message: SDKMessage): boolean {
   return message.type === 'system' && message.subtype === 'api_retry' && isHopeless(message.error_status);
 }
 

@@ -1,21 +1,21 @@
 /**
  * One claude process: one live `query()` with streaming input.
  *
- * Invariants: nothing here surfaces as an unhandled rejection, however the process ends; after `end` or `kill` has
+ * Invariants: however the process ends, nothing here rejects or surfaces as an unhandled rejection; once `end` has
  * resolved, neither the process nor anything that its tools started is left.
  */
 
-import type { ChildProcess } from 'node:child_process';
+import type { ChildProcessWithoutNullStreams } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import type { Options, Query, SDKMessage, SDKUserMessage, SpawnOptions } from '@anthropic-ai/claude-agent-sdk';
 import type { AgentPrompt } from './agent.ts';
+import { Inbox } from './inbox.ts';
 import { killLeftovers, markerVariable } from './leftovers.ts';
 import { spawnClaude } from './spawn.ts';
 
-export type QueryFunction = (input: { prompt: AsyncIterable<SDKUserMessage>; options: Options }) => Query;
-
 export type ProcessDeps = {
-  query: QueryFunction;
+  /** The SDK's `query`. */
+  query: (input: { prompt: AsyncIterable<SDKUserMessage>; options: Options }) => Query;
   tieToParent: boolean;
   /** How long a process may take to leave by itself once its input is closed. */
   exitMs: number;
@@ -25,20 +25,21 @@ export type ProcessDeps = {
 const maxStderr = 4_000;
 
 export class ClaudeProcess {
-  /** In the environment of the process and of whatever its tools start. */
-  readonly marker: string = randomUUID();
+  readonly #marker = randomUUID();
   readonly #deps: ProcessDeps;
   readonly #query: Query;
-  readonly #inbox = new Inbox();
-  #child: ChildProcess | null = null;
-  #exited: Promise<string> = Promise.resolve('it did not start');
+  readonly #inbox = new Inbox<SDKUserMessage>();
+  #child: ChildProcessWithoutNullStreams | null = null;
+  #exited: Promise<string> = Promise.resolve('it was not started');
   #stderr = '';
-  #ended: Promise<void> | null = null;
+  #leaving: Promise<void> | null = null;
 
-  /** Starts the process. `toOptions` is given the function that spawns it. */
-  constructor(deps: ProcessDeps, toOptions: (spawn: (options: SpawnOptions) => ChildProcessLike) => Options) {
+  constructor(deps: ProcessDeps, options: Options) {
     this.#deps = deps;
-    this.#query = deps.query({ prompt: this.#inbox, options: toOptions((options) => this.#spawn(options)) });
+    this.#query = deps.query({
+      prompt: this.#inbox,
+      options: { ...options, spawnClaudeCodeProcess: (spawn) => this.#spawn(spawn) },
+    });
   }
 
   send(sessionId: string, prompt: AgentPrompt): void {
@@ -52,37 +53,36 @@ export class ClaudeProcess {
     });
   }
 
-  /** The next message; null when there are no more. Rejects when the process dies. */
+  /** The next message; null when there are no more, because the process left or because it died. */
   async next(): Promise<SDKMessage | null> {
-    const { done, value } = await this.#query.next();
-    return done ? null : value;
+    try {
+      const { done, value } = await this.#query.next();
+      return done ? null : value;
+    } catch {
+      // What the SDK throws only repeats how the process ended.
+      return null;
+    }
   }
 
-  /** Asks the process to end its turn with a result. It may not comply: the caller sets the deadline. */
+  /** Asks the process to end its turn with a result. It may not comply: the caller sets a deadline. */
   async interrupt(): Promise<void> {
     try {
       await this.#query.interrupt();
     } catch {
-      // It rejects when the process goes first, which is what was wanted.
+      // The process went first, which is what was wanted.
     }
   }
 
-  /** Closes the input, lets the process leave by itself, and kills what is left. */
-  end(): Promise<void> {
-    this.#inbox.close();
-    this.#ended ??= this.#leave();
-    return this.#ended;
-  }
-
-  /** Ends the process at once. */
+  /** Kills the process now; `end` waits until it is gone. */
   kill(): void {
-    this.#inbox.close();
     this.#child?.kill('SIGKILL');
   }
 
-  /** How the process ended; only once it has. */
-  exit(): Promise<string> {
-    return this.#exited;
+  /** Closes the input, lets the process leave by itself, kills what is left, and says how it ended. Idempotent. */
+  async end(): Promise<string> {
+    this.#leaving ??= this.#leave();
+    await this.#leaving;
+    return await this.#exited;
   }
 
   /** What it last said on stderr. For the log, never for a caller. */
@@ -90,13 +90,15 @@ export class ClaudeProcess {
     return this.#stderr;
   }
 
-  #spawn(options: SpawnOptions): ChildProcessLike {
-    const env = { ...options.env, [markerVariable]: this.marker };
+  #spawn(options: SpawnOptions): ChildProcessWithoutNullStreams {
+    const env = { ...options.env, [markerVariable]: this.#marker };
     const child = spawnClaude({ ...options, env }, this.#deps.tieToParent);
     this.#child = child;
     this.#exited = new Promise((resolve) => {
-      child.once('exit', (code, signal) => resolve(signal ? `ended by ${signal}` : `exit code ${code}`));
-      child.once('error', (error) => resolve(error.message));
+      child.once('exit', (code, signal) =>
+        resolve(signal ? `it was ended by ${signal}` : `it exited with code ${code}`),
+      );
+      child.once('error', () => resolve('it could not be started'));
     });
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       this.#stderr = (this.#stderr + text).slice(-maxStderr);
@@ -107,49 +109,14 @@ export class ClaudeProcess {
   }
 
   async #leave(): Promise<void> {
+    this.#inbox.close();
     const late = setTimeout(() => this.kill(), this.#deps.exitMs);
-    await this.#drain();
+    // It can only leave when what it still has to say is read.
+    while ((await this.next()) !== null);
     await this.#exited;
     clearTimeout(late);
     this.#query.close();
-    await killLeftovers(this.marker);
-  }
-
-  /** The process can only leave when what it still has to say is read. */
-  async #drain(): Promise<void> {
-    try {
-      while ((await this.next()) !== null);
-    } catch {
-      // It died instead; that is an end too.
-    }
-  }
-}
-
-type ChildProcessLike = ReturnType<typeof spawnClaude>;
-
-/** The process's input: what is pushed, in order, until it is closed. */
-class Inbox implements AsyncIterable<SDKUserMessage> {
-  readonly #queue: SDKUserMessage[] = [];
-  #closed = false;
-  #wake = () => {};
-
-  push(message: SDKUserMessage): void {
-    this.#queue.push(message);
-    this.#wake();
-  }
-
-  close(): void {
-    this.#closed = true;
-    this.#wake();
-  }
-
-  async *[Symbol.asyncIterator](): AsyncGenerator<SDKUserMessage> {
-    for (;;) {
-      const next = this.#queue.shift();
-      if (next) yield next;
-      else if (this.#closed) return;
-      else await new Promise<void>((resolve) => (this.#wake = resolve));
-    }
+    await killLeftovers(this.#marker);
   }
 }
 

@@ -17,17 +17,18 @@ export type Transcript = {
   holds(promptId: string): boolean;
 };
 
-/** Reads the session's transcript, if there is one. `unusable`: a file without a single message, which cannot be resumed. */
+/**
+ * Reads the session's transcript, if there is one. `unusable`: it has no message, or it cannot be read.
+ * A file with a message may still be refused by the CLI, which is then handled where it is started.
+ */
 export async function readTranscript(configDir: string, sessionId: string): Promise<Transcript> {
   const paths = await transcriptPaths(configDir, sessionId);
-  const text = (await Promise.all(paths.map((path) => readFile(path)))).reduce(
-    (all, each) => Buffer.concat([all, each]),
-    Buffer.alloc(0),
-  );
+  const files = await Promise.all(paths.map((path) => readFile(path).catch(() => Buffer.alloc(0))));
+  const entries = Buffer.concat(files);
   return {
-    state: paths.length === 0 ? 'missing' : hasMessage(text) ? 'usable' : 'unusable',
-    // An id in a message's own text would stand there as \"uuid\", so this finds entries only.
-    holds: (promptId) => text.includes(`"uuid":"${promptId}"`),
+    state: paths.length === 0 ? 'missing' : hasMessage(entries) ? 'usable' : 'unusable',
+    // An id that is only mentioned in a message stands there as \"uuid\", so this finds the entries themselves.
+    holds: (promptId) => entries.includes(`"uuid":"${promptId}"`),
   };
 }
 

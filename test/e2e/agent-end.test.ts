@@ -1,7 +1,9 @@
 /** However a run ends, it ends: in time, with no process left, and the session can go on. */
 
+import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { mkdir, readFile, rm } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type AgentHost, startAgentHost } from '../support/agent-host.ts';
 
@@ -216,18 +218,45 @@ test('an event is never told after the run has resolved', async () => {
 
 test('what the claude process says on stderr goes to the log without the credential, and not to the caller', async () => {
   const secret = 'sk-ant-very-secret';
-  // NODE_EXTRA_CA_CERTS is passed on, and a file that is not there makes the process say so on stderr.
-  const baseEnv = { PATH: process.env.PATH, NODE_EXTRA_CA_CERTS: `/nowhere/${secret}` };
-  await using host = await startAgentHost({ baseEnv, credential: { kind: 'api_key', value: secret } });
+  await using host = await startAgentHost({ credential: { kind: 'api_key', value: secret } });
   const hold = host.model.fault({ kind: 'hold' });
   void hold.reached.then(() => signalClaude(host, 'SIGKILL'));
 
-  const ran = await host.run('hello');
+  // The CLI notes on stderr that it does not know the model.
+  const ran = await host.run('hello', { options: { model: `model-${secret}` } });
 
   expect(ran.result.error?.code).toBe('agent_failed');
-  expect(JSON.stringify(ran.result)).not.toContain('/nowhere');
-  expect(host.log.join('')).toContain('/nowhere/[credential]');
+  expect(JSON.stringify(ran.result.error)).not.toContain('unrecognized_model');
+  expect(host.log.join('')).toContain('unrecognized_model');
+  expect(host.log.join('')).toContain('model-[credential]');
   expect(host.log.join('')).not.toContain(secret);
+});
+
+test('a run whose working directory is gone fails with a reason, and frees its place', async () => {
+  await using host = await startAgentHost({ limits: { maxConcurrentStarts: 1 } });
+  host.model.mock.on({ userMessage: /.*/ }, { content: 'Yes.' });
+  await rm(host.memoryDir, { recursive: true });
+
+  const ran = await host.run('hello');
+
+  expect(ran.result).toMatchObject({ outcome: 'error', error: { code: 'agent_failed' }, promptTaken: false });
+  expect(ran.result.error?.detail).not.toContain(host.memoryDir);
+  await mkdir(host.memoryDir);
+  expect((await host.run('hello')).result.outcome).toBe('success');
+});
+
+test('a claude process dies with its host, even when the host is killed', async () => {
+  await using host = await startAgentHost();
+  const hold = host.model.fault({ kind: 'hold' });
+  const script = fileURLToPath(new URL('../support/agent-child.ts', import.meta.url));
+  const child = spawn(process.execPath, [script, host.model.url, host.memoryDir], { stdio: 'inherit' });
+  await hold.reached;
+  expect((await host.processes()).length).toBeGreaterThan(0);
+
+  child.kill('SIGKILL');
+
+  while ((await host.processes()).length > 0);
+  hold.release();
 });
 
 async function expectToGoOn(host: AgentHost, sessionId: string): Promise<void> {

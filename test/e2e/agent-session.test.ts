@@ -1,7 +1,7 @@
 /** A conversation can always go on, whatever has become of its session. */
 
 import { randomUUID } from 'node:crypto';
-import { readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { type AgentHost, startAgentHost } from '../support/agent-host.ts';
@@ -10,6 +10,10 @@ const lost = {
   'is gone': async (path: string) => rm(path),
   'is empty': async (path: string) => writeFile(path, ''),
   'is garbage': async (path: string) => writeFile(path, '\x00\x01 not json\n{"half": "an entr'),
+  'cannot be read': async (path: string) => {
+    await rm(path);
+    await mkdir(path);
+  },
   'lost all but its bookkeeping': async (path: string) => writeFile(path, '{"type":"last-prompt","lastPrompt":"x"}\n'),
 };
 
@@ -40,6 +44,43 @@ for (const [how, lose] of Object.entries(lost)) {
 
     const third = await host.run('third', { sessionId: second.result.sessionId, resume: true });
     expect(third.result).toMatchObject({ outcome: 'success', freshBecause: null });
+  });
+}
+
+test('a session that the agent itself refuses is begun afresh in the same run', async () => {
+  await using host = await startAgentHost();
+  host.model.mock.on({ userMessage: /.*/ }, { content: 'Yes.' });
+  const first = await host.run('first');
+  // It looks like a message, but hangs on nothing.
+  const entry = { type: 'user', message: null, uuid: randomUUID() };
+  await writeFile(await transcriptOf(host, first.sessionId), `${JSON.stringify(entry)}\n`);
+
+  const second = await host.run('second', { sessionId: first.sessionId, resume: true });
+
+  expect(second.result).toMatchObject({ outcome: 'success', freshBecause: 'the agent found no conversation in it' });
+  expect(second.events.map((event) => event.type)).toEqual(['message', 'text']);
+  expect(host.model.requests().length).toBe(2);
+  expect(host.model.requests()[1]?.raw).toContain('told afresh: second');
+});
+
+const damaged = {
+  'its last line cut off': (text: string) => text.slice(0, -100),
+  'zeros at its end': (text: string) => text + '\0'.repeat(4096),
+  'a line of garbage in it': (text: string) => text.replace('\n', '\n%% not json\n'),
+};
+
+for (const [how, damage] of Object.entries(damaged)) {
+  test(`a session whose transcript has ${how} goes on with what was said`, async () => {
+    await using host = await startAgentHost();
+    host.model.mock.on({ userMessage: /.*/ }, { content: 'Yes.' });
+    const first = await host.run('first');
+    const path = await transcriptOf(host, first.sessionId);
+    await writeFile(path, damage(await readFile(path, 'utf8')));
+
+    const second = await host.run('second', { sessionId: first.sessionId, resume: true });
+
+    expect(second.result).toMatchObject({ outcome: 'success', sessionId: first.sessionId, freshBecause: null });
+    expect(host.model.requests()[1]?.raw).toContain('first');
   });
 }
 

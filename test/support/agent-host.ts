@@ -59,7 +59,7 @@ export async function startAgentHost(
     timezone: 'Europe/Berlin',
     // A home of its own: the CLI's shell reads the dotfiles of the real one, and killing it in the middle of them leaves
     // their locks behind.
-    baseEnv: { ...process.env, HOME: memoryDir },
+    baseEnv: { ...process.env, HOME: tmpdir() },
     log: pino({ level: 'debug' }, { write: (line: string) => void log.push(line) }),
     ...overrides,
     memoryDir,

@@ -1,0 +1,145 @@
+/**
+ * One run in a session: chooses the session, runs the prompt on a claude process, and begins afresh when the session
+ * turns out to be unusable. A prompt is never run twice: only a process that refused the session before its first
+ * model call is followed by another.
+ */
+
+import { randomUUID } from 'node:crypto';
+import type { Options } from '@anthropic-ai/claude-agent-sdk';
+import type { Log } from '../lib/log.ts';
+import type { AgentEvent, AgentPrompt, AgentRequest, AgentResult } from './agent.ts';
+import { cannotStart, decideOutcome, type Outcome } from './failure.ts';
+import { makeOptions, type OptionsSettings } from './options.ts';
+import { type Performed, type PerformLimits, perform } from './perform.ts';
+import { ClaudeProcess, type ProcessDeps } from './process.ts';
+import { decideSession, refusalOf, type Session } from './session.ts';
+import type { StartSlots } from './start-slots.ts';
+import { readSystemPrompt } from './system-prompt.ts';
+import { emptyTally, totalsOf } from './tally.ts';
+import { readTranscript } from './transcripts.ts';
+
+export type SessionDeps = {
+  settings: OptionsSettings;
+  orgDir: string | null;
+  systemPromptOverride: string | null;
+  limits: PerformLimits;
+  slots: StartSlots;
+  /** Loads the SDK when it is first wanted. */
+  load: () => Promise<ProcessDeps>;
+  /** Takes the credential out of a text for the log. */
+  redact: (text: string) => string;
+  log: Log;
+};
+
+type OnEvent = (event: AgentEvent) => void;
+
+export async function runInSession(deps: SessionDeps, request: AgentRequest, onEvent: OnEvent): Promise<AgentResult> {
+  const transcript = await readTranscript(deps.settings.configDir, request.sessionId);
+  const choice = decideSession(request, transcript.state);
+  if (choice.kind === 'fresh') return await beginAfresh(deps, request, onEvent, choice.because);
+  // A session silently ignores a prompt whose id it has: one that is sent again all the same goes under another id.
+  const prompt = transcript.holds(request.prompt.id) ? { ...request.prompt, id: randomUUID() } : request.prompt;
+  const { result, refused } = await runOnce(deps, { request, prompt, session: choice.session }, onEvent);
+  return refused === null ? result : await beginAfresh(deps, request, onEvent, refused);
+}
+
+async function beginAfresh(
+  deps: SessionDeps,
+  request: AgentRequest,
+  onEvent: OnEvent,
+  because: string,
+): Promise<AgentResult> {
+  const { runId, conversationId } = request;
+  deps.log.warn({ runId, conversationId, because }, 'the conversation goes on in a fresh session');
+  const prompt = await request.freshPrompt();
+  const { result } = await runOnce(deps, { request, prompt, session: { kind: 'create', id: randomUUID() } }, onEvent);
+  return { ...result, freshBecause: because };
+}
+
+type OnceInput = { request: AgentRequest; prompt: AgentPrompt; session: Session };
+
+/** `refused`: why the CLI did not open the session; null when it did, or when something else went wrong. */
+type Once = { result: AgentResult; refused: string | null };
+
+async function runOnce(deps: SessionDeps, input: OnceInput, onEvent: OnEvent): Promise<Once> {
+  const { request, prompt, session } = input;
+  const notRun = (outcome: Outcome): Once => {
+    return { result: toResult(session, outcome, nothingPerformed, false), refused: null };
+  };
+  const start = await prepare(deps, request, session);
+  if (start === null) return notRun({ outcome: 'error', problem: cannotStart() });
+  const release = await deps.slots.take(request.signal);
+  if (release === null) return notRun({ outcome: 'interrupted' });
+
+  try {
+    const claude = start();
+    const { signal } = request;
+    const here = { process: claude, sessionId: session.id, prompt, onEvent, onStarted: release, signal };
+    const performed = await perform(deps.limits, here);
+    tell(deps, request, performed, claude);
+    const outcome = decideOutcome({ ...performed, options: request.options });
+    const isTaken = async () => (await readTranscript(deps.settings.configDir, session.id)).holds(prompt.id);
+    return {
+      result: toResult(session, outcome, performed, outcome.outcome === 'success' || (await isTaken())),
+      // Once the model has been asked, whatever is said is about something else.
+      refused: performed.tally.model === null ? refusalOf(said(performed, claude)) : null,
+    };
+  } finally {
+    release();
+  }
+}
+
+/** All that can fail before there is a process. Null, with the cause in the log, when it does. */
+async function prepare(
+  deps: SessionDeps,
+  request: AgentRequest,
+  session: Session,
+): Promise<(() => ClaudeProcess) | null> {
+  try {
+    const processDeps = await deps.load();
+    const systemPrompt = await readSystemPrompt({ orgDir: deps.orgDir, override: deps.systemPromptOverride });
+    const options: Options = makeOptions(deps.settings, { session, systemPrompt, run: request.options });
+    return () => new ClaudeProcess(processDeps, options);
+  } catch (error) {
+    deps.log.error({ runId: request.runId, err: error }, 'the agent could not be prepared');
+    return null;
+  }
+}
+
+function tell(deps: SessionDeps, request: AgentRequest, performed: Performed, claude: ClaudeProcess): void {
+  if (performed.result !== null && !performed.result.is_error && performed.cut === null) return;
+  const { cut, death, result } = performed;
+  deps.log.warn(
+    {
+      runId: request.runId,
+      conversationId: request.conversationId,
+      cut,
+      death,
+      said: deps.redact(said(performed, claude)),
+      terminalReason: result?.terminal_reason,
+    },
+    'the agent was cut off or failed',
+  );
+}
+
+/** All that the CLI said about what went wrong. */
+function said({ result, tally }: Performed, claude: ClaudeProcess): string {
+  const errors = result && 'errors' in result ? result.errors : [];
+  return [...errors, tally.apiError?.text ?? '', claude.stderr].filter((text) => text !== '').join('\n');
+}
+
+const nothingPerformed: Performed = { result: null, cut: null, death: null, tally: emptyTally };
+
+function toResult(session: Session, outcome: Outcome, performed: Performed, promptTaken: boolean): AgentResult {
+  return {
+    outcome: outcome.outcome,
+    error: outcome.outcome === 'error' ? outcome.problem.toBody() : null,
+    sessionId: session.id,
+    promptTaken,
+    freshBecause: null,
+    model: performed.tally.model,
+    ...totalsOf(performed.tally, performed.result),
+    numTurns: performed.result?.num_turns ?? 0,
+    warnings: performed.tally.warnings,
+  };
+}

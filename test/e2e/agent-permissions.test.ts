@@ -1,0 +1,82 @@
+/** One conversation cannot reach another's session with the file tools, and keeps its own large results. */
+
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { type AgentHost, startAgentHost } from '../support/agent-host.ts';
+
+test('transcripts and results of another session cannot be read, searched, found or written', async () => {
+  await using host = await startAgentHost();
+  const { transcript, result } = await converse(host);
+  const before = await readFile(transcript, 'utf8');
+  const projects = join(host.configDir, 'projects');
+  const attempts: Record<string, [string, object]> = {
+    'read the transcript': ['Read', { file_path: transcript }],
+    'read it by a relative path': ['Read', { file_path: transcript.slice(host.memoryDir.length + 1) }],
+    'read it by a detour': ['Read', { file_path: transcript.replace('/.claude/', '/x/../.claude/') }],
+    'read a result': ['Read', { file_path: result, limit: 2 }],
+    'search the projects': ['Grep', { pattern: 'xyzzy|59999', path: projects, output_mode: 'content' }],
+    'search everything': ['Grep', { pattern: 'xyzzy|59999', path: host.memoryDir, output_mode: 'content' }],
+    'find the files': ['Glob', { pattern: '**/*.jsonl', path: projects }],
+    'overwrite the transcript': ['Write', { file_path: transcript, content: 'gone' }],
+    'edit the transcript': ['Edit', { file_path: transcript, old_string: 'xyzzy', new_string: 'gone' }],
+    'write settings with hooks': ['Write', { file_path: join(host.memoryDir, '.claude/settings.json'), content: '{}' }],
+  };
+
+  for (const [what, [name, input]] of Object.entries(attempts)) {
+    const seen = await resultOf(host, what, name, input);
+    expect(seen, what).toMatch(/denied|No (files|matches) found/);
+    expect(seen, what).not.toMatch(/the word is xyzzy|\\n59999|[0-9a-f-]{36}\.jsonl(?! has been denied)/);
+  }
+  expect(await readFile(transcript, 'utf8')).toBe(before);
+  expect(await readdir(host.configDir)).not.toContain('settings.json');
+});
+
+test('a session reads its own large results, and the agent writes its persona and skills', async () => {
+  await using host = await startAgentHost();
+  const { sessionId, result } = await converse(host);
+
+  expect(await resultOf(host, 'read it', 'Read', { file_path: result, limit: 2 }, sessionId)).toContain('1\\t1');
+  const persona = { file_path: join(host.memoryDir, 'CLAUDE.md'), content: 'Me.' };
+  expect(await resultOf(host, 'write the persona', 'Write', persona)).toContain('created successfully');
+  const skill = { file_path: join(host.configDir, 'skills', 'greet', 'SKILL.md'), content: 'Say hi.' };
+  expect(await resultOf(host, 'write a skill', 'Write', skill)).toContain('created successfully');
+});
+
+/** A session with a word in its transcript and a tool result too large to be kept in it. */
+async function converse(host: AgentHost): Promise<{ sessionId: string; transcript: string; result: string }> {
+  const call = { name: 'Bash', arguments: JSON.stringify({ command: 'seq 1 60000', description: 'Count' }) };
+  host.model.mock.on({ userMessage: /the word is/, hasToolResult: false }, { toolCalls: [call] });
+  host.model.mock.on({ userMessage: /the word is/, hasToolResult: true }, { content: 'Noted.' });
+  const { sessionId } = await host.run('the word is xyzzy');
+  const names = await readdir(host.configDir, { recursive: true });
+  const find = (pattern: RegExp) => join(host.configDir, names.find((name) => pattern.test(name)) ?? 'not there');
+  return {
+    sessionId,
+    transcript: find(new RegExp(`${sessionId}\\.jsonl$`)),
+    result: find(new RegExp(`${sessionId}/tool-results/.+`)),
+  };
+}
+
+/** What the model was told of a tool call that it made, as JSON. */
+async function resultOf(
+  host: AgentHost,
+  what: string,
+  name: string,
+  input: object,
+  sessionId?: string,
+): Promise<string> {
+  const userMessage = new RegExp(`${what}$`);
+  host.model.mock.on(
+    { userMessage, hasToolResult: false },
+    { toolCalls: [{ name, arguments: JSON.stringify(input) }] },
+  );
+  host.model.mock.on({ userMessage, hasToolResult: true }, { content: 'Seen.' });
+  const ran = await host.run(what, sessionId ? { sessionId, resume: true } : {});
+  expect(ran.text).toBe('Seen.');
+  const answer = host.model
+    .requests()
+    .at(-1)
+    ?.body.messages.findLast((message) => JSON.stringify(message).includes('tool_use_id'));
+  return JSON.stringify(answer);
+}
