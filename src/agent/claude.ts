@@ -72,17 +72,18 @@ export function createClaudeAgent(deps: ClaudeAgentDeps): ClaudeAgent {
   const stopping = new AbortController();
   const active = new Set<Promise<AgentResult>>();
   let loading: Promise<Loaded> | null = null;
-  let version = '';
+  let program = { ok: true, version: '' };
 
   async function load(): Promise<Loaded> {
     loading ??= loadSdk(limits.exitMs);
     try {
       const loaded = await loading;
-      version = loaded.version;
+      program = { ok: true, version: loaded.version };
       return loaded;
     } catch (error) {
-      // The next run tries again: a file that could not be read may be there by then.
+      // The next run tries again.
       loading = null;
+      program = { ...program, ok: false };
       throw error;
     }
   }
@@ -129,8 +130,8 @@ export function createClaudeAgent(deps: ClaudeAgentDeps): ClaudeAgent {
       const transcript = await readTranscript(configDir, sessionId);
       return new Set(promptIds.filter((id) => transcript.holds(id)));
     },
-    forget: (sessionId) => deleteSession(configDir, sessionId),
-    health: () => ({ ok: true, version, warm: 0 }),
+    forget: (sessionId) => deleteSession({ configDir, tempDir: deps.baseEnv.TMPDIR ?? '/tmp' }, sessionId),
+    health: () => ({ ...program, warm: 0 }),
     warmUp: async () => {
       await load();
     },

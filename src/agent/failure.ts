@@ -98,14 +98,14 @@ function ofKind(kind: SDKAssistantMessageError): ProblemCode {
     case 'overloaded':
       return 'model_overloaded';
     case 'server_error':
+    // Something answered that is not the model API: a proxy's page, an empty stream.
+    case 'unknown':
       return 'model_failed';
     case 'billing_error':
     case 'invalid_request':
     case 'model_not_found':
     case 'max_output_tokens':
       return 'model_refused';
-    case 'unknown':
-      return 'agent_failed';
     default:
       return kind satisfies never;
   }

@@ -1,5 +1,5 @@
 /**
- * The files that the CLI keeps of a session, below its config directory.
+ * The files that the CLI keeps of a session: its transcript, its large tool results, its bookkeeping.
  *
  * A transcript is `projects/<slug of the working directory>/<session>.jsonl`, one entry a line. The slug is not
  * computed but searched for, because the CLI resumes a session from wherever it finds it: a moved MEMORY_DIR leaves
@@ -7,7 +7,7 @@
  */
 
 import { readdir, readFile, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 
 export type TranscriptState = 'usable' | 'missing' | 'unusable';
 
@@ -32,11 +32,12 @@ export async function readTranscript(configDir: string, sessionId: string): Prom
   };
 }
 
-/** Deletes whatever below the config directory is named after the session. Idempotent. */
-export async function deleteSession(configDir: string, sessionId: string): Promise<void> {
-  const folders = await foldersOf(configDir);
-  const projects = await foldersOf(join(configDir, 'projects'));
-  for (const folder of [...folders, ...projects]) {
+/** Deletes whatever is named after the session below the config directory and in the CLI's temporary folders. Idempotent. */
+export async function deleteSession(places: { configDir: string; tempDir: string }, sessionId: string): Promise<void> {
+  const { configDir, tempDir } = places;
+  const temporary = (await foldersOf(tempDir)).filter((path) => basename(path).startsWith('claude-'));
+  const parents = [configDir, join(configDir, 'projects'), ...temporary];
+  for (const folder of (await Promise.all(parents.map(foldersOf))).flat()) {
     const names: string[] = await readdir(folder).catch(() => []);
     for (const name of names.filter((each) => isOf(sessionId, each))) {
       await rm(join(folder, name), { recursive: true, force: true });

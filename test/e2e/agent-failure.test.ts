@@ -1,5 +1,6 @@
 /** How a run ends when the model API, the network or the claude process fails. */
 
+import { createServer, type Server } from 'node:http';
 import { expect, test } from 'vitest';
 import { startAgentHost, testCredential } from '../support/agent-host.ts';
 import { startModel } from '../support/model.ts';
@@ -102,6 +103,32 @@ test('a model API that nobody listens at is unreachable', async () => {
   expect(ran.result).toMatchObject({ outcome: 'error', error: { code: 'model_unreachable', retryable: true } });
 });
 
+test('a stream that breaks at every try is an API that cannot be reached', async () => {
+  await using host = await startAgentHost({ limits: { maxRetries: 1 } });
+  host.model.mock.on({ userMessage: /story/ }, { content: story });
+  host.model.fault({ kind: 'reset', afterDeltas: 3, times: 9 });
+
+  const ran = await host.run('story');
+
+  expect(ran.result).toMatchObject({ outcome: 'error', error: { code: 'model_unreachable' } });
+});
+
+test('something else than a model API at its address is told as its failure', async () => {
+  const page = createServer((incoming, outgoing) => {
+    incoming.resume();
+    outgoing.writeHead(200, { 'content-type': 'text/html' }).end('<html>Welcome</html>');
+  });
+  await new Promise<void>((resolve) => page.listen(0, '127.0.0.1', resolve));
+  await using host = await startAgentHost({ anthropicBaseUrl: urlOf(page), limits: { maxRetries: 0 } });
+
+  const ran = await host.run('hello');
+  page.closeAllConnections();
+  page.close();
+
+  expect(ran.result).toMatchObject({ outcome: 'error', error: { code: 'model_failed' } });
+  expect(ran.text).toBe('');
+});
+
 test('an answer that the model declines is an error that says so', async () => {
   await using host = await startAgentHost();
   host.model.mock.on({ userMessage: /.*/ }, { content: 'I', finishReason: 'refusal' });
@@ -157,6 +184,12 @@ test('the fallback model answers when the first is overloaded', async () => {
   expect(ran.result).toMatchObject({ outcome: 'success', model: 'claude-haiku-4-5' });
   expect(ran.text).toBe('Hi.');
 });
+
+function urlOf(server: Server): string {
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('not listening on a port');
+  return `http://127.0.0.1:${address.port}`;
+}
 
 function isAbout(word: string) {
   return (request: { raw: string }) => request.raw.includes(word) && !request.raw.includes('after the failure');

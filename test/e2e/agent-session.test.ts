@@ -2,6 +2,7 @@
 
 import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { type AgentHost, startAgentHost } from '../support/agent-host.ts';
@@ -162,7 +163,9 @@ async function transcriptOf(host: AgentHost, sessionId: string): Promise<string>
   throw new Error(`no transcript of ${sessionId}`);
 }
 
+/** What is named after the session below the memory folder and among the CLI's temporary files. */
 async function namesOf(host: AgentHost, sessionId: string): Promise<string[]> {
-  const names = await readdir(host.memoryDir, { recursive: true });
-  return names.filter((name) => name.includes(sessionId));
+  const temporary = join(tmpdir(), `claude-${process.getuid?.()}`);
+  const names = await Promise.all([host.memoryDir, temporary].map((path) => readdir(path, { recursive: true })));
+  return names.flat().filter((name) => name.includes(sessionId));
 }
