@@ -200,8 +200,9 @@ function shown(setting: Setting<unknown>, text: string): string {
 }
 
 function systemTimezone(): string {
-  const name = Intl.DateTimeFormat().resolvedOptions().timeZone;
-  return isTimezone(name) ? name : 'UTC';
+  // Whatever its type says, it is undefined where the system's zone is none that Intl knows.
+  const name: string | undefined = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  return name !== undefined && isTimezone(name) ? name : 'UTC';
 }
 
 function isLoopback(host: string): boolean {

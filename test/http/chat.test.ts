@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Problem } from '../../src/domain/problem.ts';
-import { expectProblem, startApp } from '../support/http-app.ts';
+import { expectProblem, parseObject, startApp } from '../support/http-app.ts';
 
 const uuid = '[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}';
 
@@ -257,6 +257,24 @@ describe('POST /chat', () => {
     expect((await app.send(`/chat/${conversation_id}`)).body).toMatchObject({ status: 'running', message_count: 3 });
     hold.release();
     expect((await running).body.status).toBe('success');
+  });
+
+  it.each([false, true])('tells when another instance took the run over, and where (stream: %s)', async (stream) => {
+    await using app = await startApp();
+    const hold = app.agent.hold();
+    const answer = app.fetch('/chat', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ message: 'x', stream }),
+    });
+    const { conversationId } = await hold.reached;
+    await app.store.recoverRuns({ owner: 'another', at: '2026-01-31T09:30:00.000Z' });
+    hold.release();
+    const response = await answer;
+    const text = await response.text();
+    const body = parseObject(stream ? (/event: error\ndata: (.*)/.exec(text)?.[1] ?? '{}') : text);
+    expect(response.status).toBe(stream ? 200 : 503);
+    expect(body).toMatchObject({ code: 'run_lost', status: 503, conversation_id: conversationId, retryable: true });
   });
 
   it('answers an unknown conversation_id with 404, streamed or not, and stores nothing', async () => {

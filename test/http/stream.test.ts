@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Problem } from '../../src/domain/problem.ts';
-import { collect, expectProblem, type Frame, startApp } from '../support/http-app.ts';
+import { type AppInput, collect, expectProblem, type Frame, startApp } from '../support/http-app.ts';
 
 const kinds = (frames: Frame[]) => frames.map(({ event }) => event);
 const textOf = (frames: Frame[]) =>
@@ -235,23 +235,7 @@ describe('POST /chat with stream: true', () => {
 
   it('reads no more from the run than the client takes', async () => {
     let taken = 0;
-    await using app = await startApp({
-      operations: (real) => ({
-        ...real,
-        runs: {
-          start: async (input) => {
-            const run = await real.runs.start(input);
-            const read = async function* () {
-              for await (const event of run.events.read()) {
-                taken++;
-                yield event;
-              }
-            };
-            return Object.assign(Object.create(run), { ...run, events: { read } });
-          },
-        },
-      }),
-    });
+    await using app = await startApp(watchReads({ onEvent: () => taken++ }));
     app.agent.next({
       events: Array.from({ length: 1000 }, () => ({ type: 'text', text: 'x'.repeat(1000) }) as const),
     });
@@ -265,7 +249,8 @@ describe('POST /chat with stream: true', () => {
 
 describe('a client that goes away', () => {
   it('ends the reading, not the run: the answer is stored', async () => {
-    await using app = await startApp();
+    const reader = Promise.withResolvers<void>();
+    await using app = await startApp(watchReads({ onEnd: () => reader.resolve() }));
     const hold = app.agent.hold([{ type: 'message' }, { type: 'text', text: 'Half' }]);
     const frames = await app.stream({ message: 'x' });
     await frames.next();
@@ -273,8 +258,38 @@ describe('a client that goes away', () => {
     await frames.return();
     expect((await app.send(`/chat/${conversationId}`)).body.status).toBe('running');
     hold.release({ events: [{ type: 'text', text: ' and half.' }] });
+    await reader.promise;
     await app.runs.stop({ graceMs: 60_000 });
     const messages = await app.send(`/chat/${conversationId}/messages`);
     expect(messages.body.messages).toMatchObject([{}, { content: 'Half and half.' }]);
   });
 });
+
+/** Looks over the shoulder of whoever reads a run's events. */
+function watchReads(watch: { onEvent?: () => void; onEnd?: () => void }): AppInput {
+  return {
+    operations: (real) => ({
+      ...real,
+      runs: {
+        start: async (input) => {
+          const run = await real.runs.start(input);
+          const events = Object.create(run.events, {
+            read: {
+              value: async function* () {
+                try {
+                  for await (const event of run.events.read()) {
+                    watch.onEvent?.();
+                    yield event;
+                  }
+                } finally {
+                  watch.onEnd?.();
+                }
+              },
+            },
+          });
+          return { ...run, events };
+        },
+      },
+    }),
+  };
+}

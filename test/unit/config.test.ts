@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import manifest from '../../package.json' with { type: 'json' };
 import { groups, settings } from '../../src/config/settings.ts';
 import { type Config, type Env, formatFaults, loadConfig, warnings } from '../../src/config.ts';
@@ -16,6 +16,10 @@ function faultsOf(env: Env) {
   const loaded = loadConfig(env, facts);
   return loaded.ok ? [] : loaded.faults;
 }
+
+afterEach(() => {
+  vi.unstubAllEnvs();
+});
 
 describe('loadConfig', () => {
   it('has the defaults of the contract', () => {
@@ -170,9 +174,12 @@ describe('loadConfig', () => {
     expect(load({ LOG_FORMAT: 'json' }, { ...facts, isTerminal: true }).logFormat).toBe('json');
   });
 
-  it('has a zone that can be used, whatever the system says', () => {
-    const { timezone } = load({});
-    expect(() => new Intl.DateTimeFormat('en', { timeZone: timezone })).not.toThrow();
+  it.each([
+    ['Asia/Tokyo', 'Asia/Tokyo'],
+    ['Mars/Phobos', 'UTC'],
+  ])('takes the zone of a system in %s to be %s', (system, expected) => {
+    vi.stubEnv('TZ', system);
+    expect(load({}).timezone).toBe(expected);
   });
 });
 
