@@ -23,7 +23,7 @@ export function auth(input: { tokens: string[]; openPaths: string[] }): AppMiddl
 function requireToken(c: AppContext, accepted: Buffer[]): void {
   const bearer = /^bearer +(.*)$/i.exec(c.req.header('authorization')?.trim() ?? '')?.[1]?.trim();
   const apiKey = c.req.header('x-api-key')?.trim();
-  const given = [bearer, apiKey].filter((token) => token !== undefined && token !== '');
+  const given = [bearer, apiKey].flatMap((token) => (token ? [token] : []));
   if (given.length === 0)
     throw new Problem('unauthorized', 'send a token as "Authorization: Bearer <token>" or "x-api-key: <token>"');
   let matches = 0;
@@ -34,8 +34,6 @@ function requireToken(c: AppContext, accepted: Buffer[]): void {
   if (matches === 0) throw new Problem('unauthorized', 'the token is not valid');
 }
 
-function digest(token: string | undefined): Buffer {
-  return createHash('sha256')
-    .update(token ?? '')
-    .digest();
+function digest(token: string): Buffer {
+  return createHash('sha256').update(token).digest();
 }

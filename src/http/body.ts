@@ -5,6 +5,7 @@
 import { Problem } from '../domain/problem.ts';
 import type { AppContext } from './context.ts';
 import { parseJson } from './json.ts';
+import { invalidRequest } from './validate.ts';
 
 /** As in PicoClaw 1.x: "1mb" of its body parser. */
 export const maxBodyBytes = 1_048_576;
@@ -21,9 +22,7 @@ export async function readJson(c: AppContext): Promise<unknown> {
     case 'malformed':
       throw new Problem('malformed_json', `the body is not valid JSON: ${parsed.message}`);
     case 'faulty':
-      throw new Problem('invalid_request', parsed.faults.map(({ path, message }) => `${path}: ${message}`).join('; '), {
-        errors: parsed.faults,
-      });
+      throw invalidRequest(parsed.faults);
     default:
       return parsed satisfies never;
   }

@@ -7,10 +7,10 @@
 
 import { z } from '@hono/zod-openapi';
 import type { Hono } from 'hono';
-import { Problem, type ProblemCode } from '../domain/problem.ts';
+import type { ProblemCode } from '../domain/problem.ts';
 import { readJson } from './body.ts';
 import type { AppContext, AppEnv } from './context.ts';
-import { requireValid } from './validate.ts';
+import { invalidRequest, requireValid } from './validate.ts';
 
 export type App = Hono<AppEnv>;
 
@@ -75,18 +75,14 @@ async function readBody(c: AppContext, presence: RouteBody<unknown>['presence'])
   const body = await readJson(c);
   if (body !== undefined) return body;
   if (presence === 'optional') return {};
-  const message = 'the body is empty; send a JSON object';
-  throw new Problem('invalid_request', message, { errors: [{ path: '', message }] });
+  throw invalidRequest([{ path: '', message: 'the body is empty; send a JSON object' }]);
 }
 
 /** Without a prototype, so that no parameter's name means anything but itself. */
 function readQuery(c: AppContext): unknown {
-  const query = Object.create(null);
+  const query: Record<string, string> = Object.create(null);
   for (const [name, value] of new URL(c.req.url).searchParams) {
-    if (Object.hasOwn(query, name))
-      throw new Problem('invalid_request', `${name}: is given more than once`, {
-        errors: [{ path: name, message: 'is given more than once' }],
-      });
+    if (Object.hasOwn(query, name)) throw invalidRequest([{ path: name, message: 'is given more than once' }]);
     query[name] = value;
   }
   return query;

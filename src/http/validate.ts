@@ -10,9 +10,22 @@ import { type FieldError, Problem } from '../domain/problem.ts';
 export function requireValid<Schema extends z.ZodType>(schema: Schema, value: unknown): z.output<Schema> {
   const parsed = schema.safeParse(value, { error: (issue) => wanted(issue) });
   if (parsed.success) return parsed.data;
-  const errors = parsed.error.issues.flatMap((issue) => toFieldErrors(issue, value));
-  const detail = errors.map(({ path, message }) => (path === '' ? message : `${path}: ${message}`)).join('; ');
-  throw new Problem('invalid_request', detail, { errors });
+  throw invalidRequest(parsed.error.issues.flatMap((issue) => toFieldErrors(issue, value)));
+}
+
+/** However many and long the faults of a megabyte are, the answer stays small. */
+const maxErrors = 20;
+const maxPathCharacters = 200;
+
+export function invalidRequest(found: FieldError[]): Problem {
+  const errors = found.slice(0, maxErrors).map(({ path, message }) => ({ path: shorten(path), message }));
+  const details = errors.map(({ path, message }) => (path === '' ? message : `${path}: ${message}`));
+  if (found.length > maxErrors) details.push(`and ${found.length - maxErrors} more faults`);
+  return new Problem('invalid_request', details.join('; '), { errors });
+}
+
+function shorten(path: string): string {
+  return path.length > maxPathCharacters ? `${path.slice(0, maxPathCharacters).toWellFormed()}…` : path;
 }
 
 function toFieldErrors(issue: z.core.$ZodIssue, root: unknown): FieldError[] {

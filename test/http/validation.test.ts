@@ -247,6 +247,24 @@ describe('the body of POST /chat', () => {
     expect(answer.body.detail).toContain('is nested more than 64 levels deep');
   });
 
+  it('with faults without end is told the first 20 and how many more there are', async () => {
+    await using app = await startApp();
+    const answer = await app.post('/chat', Object.fromEntries(Array.from({ length: 10_000 }, (_, n) => [`f${n}`, n])));
+    expectProblem(answer, 400, 'invalid_request');
+    expect(answer.body.errors).toHaveLength(20);
+    expect(answer.body.detail).toMatch(/; and 9981 more faults$/);
+  });
+
+  it('with a name or an id of a megabyte is not echoed whole', async () => {
+    await using app = await startApp();
+    const long = 'x'.repeat(1_000_000);
+    for (const body of [
+      { message: 'x', [long]: 1 },
+      { message: 'x', conversation_id: long },
+    ])
+      expect(JSON.stringify((await app.post('/chat', body)).body).length).toBeLessThan(2_000);
+  });
+
   it('with a stdio server is a 403 that names the setting, and nothing is stored', async () => {
     await using app = await startApp();
     const before = app.rows();
