@@ -92,7 +92,8 @@ export function loadConfig(env: Env, facts: Facts): { ok: true; config: Config }
     storeDir: read(settings.storeDir),
     orgDir,
     skillsDir: read(settings.skillsDir) ?? (orgDir === null ? '/data/skills' : join(orgDir, 'skills')),
-    builtInSkillsDir: read(settings.builtInSkillsDir),
+    // Beside `src` and `dist` alike.
+    builtInSkillsDir: read(settings.builtInSkillsDir) ?? join(import.meta.dirname, '../built-in-skills'),
     localDbPath: read(settings.localDbPath),
     outboundTtlDays: read(settings.outboundTtlDays),
     taskLogRetention: read(settings.taskLogRetention),

@@ -1,6 +1,5 @@
 /** All settings, once: parsing, defaults and docs/configuration.md come from this table. */
 
-import { join } from 'node:path';
 import {
   choice,
   flag,
@@ -14,9 +13,6 @@ import {
   text,
   timezone,
 } from './setting.ts';
-
-/** Beside `src` and `dist` alike. */
-const builtInSkillsDir = join(import.meta.dirname, '../../built-in-skills');
 
 export const settings = {
   apiKey: secret({
@@ -134,14 +130,14 @@ export const settings = {
   }),
   skillsDir: path({
     variable: 'SKILLS_DIR',
-    description: "An organisation's skills, one folder each. Need not be there.",
+    description: "An organisation's skills, one folder each. Need not be there. Checked, not used yet.",
     fallback: null,
     defaultText: '`$ORG_DIR/skills`, or `/data/skills` without ORG_DIR',
   }),
   builtInSkillsDir: path({
     variable: 'BUILT_IN_SKILLS_DIR',
-    description: 'The skills that come with the server. Need not be there.',
-    fallback: builtInSkillsDir,
+    description: 'The skills that come with the server. Need not be there. Checked, not used yet.',
+    fallback: null,
     defaultText: '`built-in-skills` beside the program',
   }),
   localDbPath: path({
@@ -151,14 +147,14 @@ export const settings = {
   }),
   outboundTtlDays: integer({
     variable: 'OUTBOUND_TTL_DAYS',
-    description: 'Days that an outbound message which nobody fetched is kept.',
+    description: 'Days that an outbound message which nobody fetched is kept. Checked, not used yet.',
     fallback: 7,
     min: 1,
     max: 36_500,
   }),
   taskLogRetention: integer({
     variable: 'TASK_LOG_RETENTION',
-    description: "Entries that a task's run log keeps.",
+    description: "Entries that a task's run log keeps. Checked, not used yet.",
     fallback: 100,
     min: 0,
     max: 1_000_000,
