@@ -98,7 +98,11 @@ test('what a subagent says is not in the text, but what it uses is counted', asy
   await using host = await startAgentHost();
   const task = { description: 'Look around', prompt: 'the errand of a subagent', subagent_type: 'general-purpose' };
   const usage = { input_tokens: 1_000, output_tokens: 100 };
-  host.model.mock.on({ userMessage: /errand of a subagent/ }, { content: 'Said by the subagent.', usage });
+  host.model.mock.on({ userMessage: /errand of a subagent/, hasToolResult: false }, { ...callTool, usage });
+  host.model.mock.on(
+    { userMessage: /errand of a subagent/, hasToolResult: true },
+    { content: 'Said by the subagent.', usage },
+  );
   host.model.mock.on(
     { userMessage: /delegate/, hasToolResult: false },
     { content: 'I delegate. ', toolCalls: [{ name: 'Agent', arguments: JSON.stringify(task) }], usage },
@@ -110,7 +114,7 @@ test('what a subagent says is not in the text, but what it uses is counted', asy
   expect(ran.result.outcome).toBe('success');
   expect(ran.text).toBe('I delegate. It is done.');
   expect(host.model.requests().at(-1)?.raw).toContain('Said by the subagent.');
-  expect(ran.result.usage).toMatchObject({ inputTokens: 3_000, outputTokens: 300 });
+  expect(ran.result.usage).toMatchObject({ inputTokens: 4_000, outputTokens: 400 });
   expect(ran.events.filter((event) => event.type === 'tool_use').map((event) => event.tool)).toEqual(['Agent']);
 });
 

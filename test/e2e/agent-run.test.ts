@@ -87,4 +87,7 @@ test('an abort in mid-stream ends the run as interrupted with its text so far, a
   const next = await host.run('and then', { sessionId: ran.sessionId, resume: true });
   expect(next.result).toMatchObject({ outcome: 'success', freshBecause: null });
   expect(next.text).toBe('The end.');
+  // The process was asked and not killed, so the model knows what it had said, and that it was cut off.
+  expect(host.model.requests().at(-1)?.raw).toContain(`${ran.text}`);
+  expect(host.model.requests().at(-1)?.raw).toContain('interrupted by user');
 });
