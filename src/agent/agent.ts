@@ -24,7 +24,7 @@ export type AgentRequest = {
   signal: AbortSignal;
 };
 
-/** `id` is the UUID by which the session remembers this prompt: it finds it again with `hasPrompt`. */
+/** `id` is the UUID by which the session remembers this prompt: `heldPrompts` finds it again. */
 export type AgentPrompt = { id: string; text: string };
 
 export type AgentEvent =
