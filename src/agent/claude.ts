@@ -4,6 +4,7 @@
  * One claude process a run. A run resolves when its process and all that its tools started are gone.
  */
 
+import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -17,6 +18,7 @@ import type { ProcessDeps } from './process.ts';
 import { canTieToParent } from './spawn.ts';
 import { makeStartSlots } from './start-slots.ts';
 import { deleteSession, readTranscript } from './transcripts.ts';
+import { instanceVariable, startWatchdog, type Watchdog } from './watchdog.ts';
 
 export type ClaudeLimits = PerformLimits & {
   maxConcurrentStarts: number;
@@ -71,10 +73,13 @@ export function createClaudeAgent(deps: ClaudeAgentDeps): ClaudeAgent {
   const configDir = deps.configDir ?? join(deps.memoryDir, '.claude');
   const stopping = new AbortController();
   const active = new Set<Promise<AgentResult>>();
+  const instance = randomUUID();
+  let watchdog: Watchdog | null = null;
   let loading: Promise<Loaded> | null = null;
   let program = { ok: true, version: '' };
 
   async function load(): Promise<Loaded> {
+    watchdog ??= startWatchdog(instance);
     loading ??= loadSdk(limits.exitMs);
     try {
       const loaded = await loading;
@@ -94,17 +99,20 @@ export function createClaudeAgent(deps: ClaudeAgentDeps): ClaudeAgent {
       configDir,
       defaultModel: deps.defaultModel,
       fallbackModel: deps.fallbackModel,
-      env: makeEnvironment({
-        base: deps.baseEnv,
-        credential: deps.credential,
-        anthropicBaseUrl: deps.anthropicBaseUrl,
-        configDir,
-        timezone: deps.timezone,
-        maxRetries: limits.maxRetries,
-        streamIdleMs: limits.streamIdleMs,
-        mcpConnectMs: limits.mcpConnectMs,
-        isRoot: process.getuid?.() === 0,
-      }),
+      env: {
+        ...makeEnvironment({
+          base: deps.baseEnv,
+          credential: deps.credential,
+          anthropicBaseUrl: deps.anthropicBaseUrl,
+          configDir,
+          timezone: deps.timezone,
+          maxRetries: limits.maxRetries,
+          streamIdleMs: limits.streamIdleMs,
+          mcpConnectMs: limits.mcpConnectMs,
+          isRoot: process.getuid?.() === 0,
+        }),
+        [instanceVariable]: instance,
+      },
     },
     orgDir: deps.orgDir,
     systemPromptOverride: deps.systemPromptOverride,
@@ -138,6 +146,7 @@ export function createClaudeAgent(deps: ClaudeAgentDeps): ClaudeAgent {
     stop: async () => {
       stopping.abort();
       await Promise.allSettled(active);
+      watchdog?.stop();
     },
   };
 }

@@ -49,8 +49,6 @@ async function beginAfresh(
   onEvent: OnEvent,
   because: string,
 ): Promise<AgentResult> {
-  const { runId, conversationId } = request;
-  deps.log.warn({ runId, conversationId, because }, 'the conversation goes on in a fresh session');
   const prompt = await request.freshPrompt();
   const { result } = await runOnce(deps, { request, prompt, session: { kind: 'create', id: randomUUID() } }, onEvent);
   return { ...result, freshBecause: because };
@@ -101,7 +99,7 @@ async function prepare(
     const options: Options = makeOptions(deps.settings, { session, systemPrompt, run: request.options });
     return () => new ClaudeProcess(processDeps, options);
   } catch (error) {
-    deps.log.error({ runId: request.runId, err: error }, 'the agent could not be prepared');
+    deps.log.error({ run_id: request.runId, err: error }, 'the agent could not be prepared');
     return null;
   }
 }
@@ -111,12 +109,12 @@ function tell(deps: SessionDeps, request: AgentRequest, performed: Performed, cl
   const { cut, death, result } = performed;
   deps.log.warn(
     {
-      runId: request.runId,
-      conversationId: request.conversationId,
+      run_id: request.runId,
+      conversation_id: request.conversationId,
       cut,
       death,
       said: deps.redact(said(performed, claude)),
-      terminalReason: result?.terminal_reason,
+      terminal_reason: result?.terminal_reason,
     },
     'the agent was cut off or failed',
   );

@@ -28,5 +28,6 @@ export async function canTieToParent(): Promise<boolean> {
 export function spawnClaude(options: SpawnOptions, tieToParent: boolean): ChildProcessWithoutNullStreams {
   const command = tieToParent ? 'setpriv' : options.command;
   const args = tieToParent ? ['--pdeathsig', 'KILL', '--', options.command, ...options.args] : options.args;
-  return spawn(command, args, { cwd: options.cwd, env: options.env, stdio: 'pipe', windowsHide: true });
+  // A session of its own: Ctrl-C at the server's terminal must not interrupt the run before the server has decided how.
+  return spawn(command, args, { cwd: options.cwd, env: options.env, stdio: 'pipe', detached: true });
 }

@@ -34,6 +34,8 @@ export async function demo(env: NodeJS.ProcessEnv, write: Say): Promise<number> 
 
   const settings = {
     ...env,
+    // The agent's shell reads the dotfiles of HOME: those of whoever looks at a demo are none of its business.
+    HOME: dir,
     HOST: '127.0.0.1',
     PORT: '0',
     API_TOKEN: '',

@@ -41,9 +41,14 @@ export const chatRequest = z
           "server's maximum (`max_execution_ms` of GET /health) is lowered to it.",
         example: 120_000,
       }),
-    thinking: z.boolean().optional().openapi({
-      description: 'True: the model may think, up to `max_thinking_tokens`. Otherwise thinking is off.',
-    }),
+    thinking: z
+      .boolean()
+      .optional()
+      .openapi({
+        description:
+          'True: the model may think, up to `max_thinking_tokens` where it knows a limit. Otherwise thinking is off, but for ' +
+          'models that cannot do without.',
+      }),
     max_thinking_tokens: z
       .int()
       .min(minThinkingTokens)
