@@ -10,7 +10,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, realpath, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join, sep } from 'node:path';
 import manifest from '../package.json' with { type: 'json' };
-import { isTimezone, type Setting } from './config/setting.ts';
+import { type Setting, toTimezone } from './config/setting.ts';
 import { settings } from './config/settings.ts';
 
 export type Config = {
@@ -57,7 +57,8 @@ export type Fault = { variable: string; value: string; fix: string };
 
 export type Env = Record<string, string | undefined>;
 
-export function loadConfig(env: Env, facts: Facts): { ok: true; config: Config } | { ok: false; faults: Fault[] } {
+/** With faults, `config` has the defaults in place of what is wrong: good for looking for more faults, not for a start. */
+export function loadConfig(env: Env, facts: Facts): { config: Config; faults: Fault[] } {
   const faults: Fault[] = [];
   const read = <T>(setting: Setting<T>): T => {
     const text = env[setting.variable];
@@ -134,7 +135,7 @@ export function loadConfig(env: Env, facts: Facts): { ok: true; config: Config }
       value: config.localDbPath,
       fix: 'must not be inside STORE_DIR: the database there is the durable copy of this one',
     });
-  return faults.length > 0 ? { ok: false, faults } : { ok: true, config };
+  return { config, faults };
 }
 
 /** What is not wrong but should be known. */
@@ -203,7 +204,7 @@ function shown(setting: Setting<unknown>, text: string): string {
 function systemTimezone(): string {
   // Whatever its type says, it is undefined where the system's zone is none that Intl knows.
   const name: string | undefined = Intl.DateTimeFormat().resolvedOptions().timeZone;
-  return name !== undefined && isTimezone(name) ? name : 'UTC';
+  return (name === undefined ? null : toTimezone(name)) ?? 'UTC';
 }
 
 function isLoopback(host: string): boolean {

@@ -5,13 +5,13 @@ import { enableCompileCache } from 'node:module';
 
 enableCompileCache();
 
-const commands: Record<string, () => Promise<number>> = {
-  serve: async () => (await import('./cli/serve.ts')).serve(process.env),
-  demo: async () => (await import('./cli/demo.ts')).demo(process.env, (text) => process.stdout.write(text)),
-};
+const commands = new Map([
+  ['serve', async () => (await import('./cli/serve.ts')).serve(process.env)],
+  ['demo', async () => (await import('./cli/demo.ts')).demo(process.env, (text) => process.stdout.write(text))],
+]);
 
 const name = process.argv[2] ?? 'serve';
-const command = commands[name];
-if (!command) process.stderr.write(`picoclaw: no command "${name}"; there are: ${Object.keys(commands).join(', ')}\n`);
+const command = commands.get(name);
+if (!command) process.stderr.write(`picoclaw: no command "${name}"; there are: ${[...commands.keys()].join(', ')}\n`);
 // A command is over when it says so: a connection that a client keeps open must not hold the process.
 process.exit(command ? await command() : 1);

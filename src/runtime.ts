@@ -8,6 +8,7 @@
 import { randomUUID } from 'node:crypto';
 import { createClaudeAgent } from './agent/claude.ts';
 import { type Config, findVolumes } from './config.ts';
+import { finishDeletions } from './conversations/delete.ts';
 import { createApp, type HttpApp } from './http/app.ts';
 import { readHealth } from './http/health.ts';
 import { systemClock } from './lib/clock.ts';
@@ -19,13 +20,20 @@ import { createCopyVolume } from './store/volume/copy-volume.ts';
 export type Runtime = {
   app: HttpApp;
   activeRuns(): number;
-  /** Loads what the first run needs. Never rejects: the run that needs it tells what is wrong. */
+  /** What can wait until the server listens: loads the agent, finishes deletions that were cut off. Never rejects. */
   warmUp(): Promise<void>;
   /** Ends runs, syncs, closes. Idempotent. Resolves to false when the last sync failed. */
   stop(): Promise<boolean>;
 };
 
 export type RuntimeInput = { config: Config; log: Log; requestStop(reason: string): void };
+
+/** Of the grace period, what it takes after the last run to interrupt, settle and sync what is left: 3 s, or half of it. */
+const settlingMs = 3_000;
+
+function runGraceMs(graceMs: number): number {
+  return Math.max(graceMs - settlingMs, graceMs / 2);
+}
 
 export async function createRuntime({ config, log, requestStop }: RuntimeInput): Promise<Runtime> {
   const clock = systemClock;
@@ -82,7 +90,7 @@ export async function createRuntime({ config, log, requestStop }: RuntimeInput):
   const parts = undo.move();
 
   async function stop(): Promise<boolean> {
-    await runs.stop({ graceMs: config.shutdownGraceMs });
+    await runs.stop({ graceMs: runGraceMs(config.shutdownGraceMs) });
     const clean = await volume.sync().then(
       () => true,
       (error: unknown) => {
@@ -97,7 +105,11 @@ export async function createRuntime({ config, log, requestStop }: RuntimeInput):
   return {
     app,
     activeRuns: () => runs.active,
-    warmUp: () => agent.warmUp().catch((error: unknown) => log.error({ err: error }, 'the Agent SDK cannot be loaded')),
+    warmUp: async () => {
+      // The run that needs it tells its caller what is wrong.
+      await agent.warmUp().catch((error: unknown) => log.error({ err: error }, 'the Agent SDK cannot be loaded'));
+      await finishDeletions({ store, volume, agent, log });
+    },
     stop: () => {
       stopped ??= stop();
       return stopped;

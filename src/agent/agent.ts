@@ -18,19 +18,22 @@ export type AgentRequest = {
   sessionId: string;
   resume: boolean;
   prompt: AgentPrompt;
-  /** Called at most once, when `sessionId` cannot be resumed: the prompt that tells a fresh session all that was said before. */
-  freshPrompt: () => Promise<AgentPrompt>;
+  /**
+   * Called at most once, when `sessionId` cannot be resumed: the session to create in its place (a UUID), and the prompt
+   * that tells it all that was said before.
+   */
+  freshSession: () => Promise<{ sessionId: string; prompt: AgentPrompt }>;
   options: RunOptions;
   signal: AbortSignal;
 };
 
-/** `id` is the UUID by which the session remembers this prompt: `heldPrompts` finds it again. */
+/** `id` is the UUID by which the session remembers this prompt. Never one that it has had: it would ignore it, and wait. */
 export type AgentPrompt = { id: string; text: string };
 
 export type AgentEvent =
-  /** A message of the model begins; the text of earlier ones is final. */
-  | { type: 'message' }
-  /** The current message begins anew (its stream broke): its text so far is void. */
+  /** A message of the model begins; the text of earlier ones is final. `continues`: it goes on where that one was cut off. */
+  | { type: 'message'; continues?: true }
+  /** The current message begins anew (its stream broke): its text and its thinking so far are void. */
   | { type: 'restart' }
   | { type: 'text'; text: string }
   | { type: 'thinking'; text: string }
@@ -44,6 +47,8 @@ export type AgentResult = {
   sessionId: string;
   /** Whether the session took the prompt up, so that the next run need not repeat it. */
   promptTaken: boolean;
+  /** Whether the session's transcript holds what the model said last; true when it said nothing. */
+  replyKept: boolean;
   /** Why the session asked for was not used; null when it was. */
   freshBecause: string | null;
   model: string | null;

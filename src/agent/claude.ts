@@ -17,7 +17,7 @@ import type { PerformLimits } from './perform.ts';
 import type { ProcessDeps } from './process.ts';
 import { canTieToParent } from './spawn.ts';
 import { makeStartSlots } from './start-slots.ts';
-import { deleteSession, readTranscript } from './transcripts.ts';
+import { deleteSession, promptsIn } from './transcripts.ts';
 import { instanceVariable, startWatchdog, type Watchdog } from './watchdog.ts';
 
 export type ClaudeLimits = PerformLimits & {
@@ -134,10 +134,7 @@ export function createClaudeAgent(deps: ClaudeAgentDeps): ClaudeAgent {
         active.delete(running);
       }
     },
-    heldPrompts: async (sessionId, promptIds) => {
-      const transcript = await readTranscript(configDir, sessionId);
-      return new Set(promptIds.filter((id) => transcript.holds(id)));
-    },
+    heldPrompts: (sessionId, promptIds) => promptsIn(configDir, sessionId, promptIds),
     forget: (sessionId) => deleteSession({ configDir, tempDir: deps.baseEnv.TMPDIR ?? '/tmp' }, sessionId),
     health: () => ({ ...program, warm: 0 }),
     warmUp: async () => {

@@ -104,8 +104,9 @@ function ofKind(kind: SDKAssistantMessageError): ProblemCode {
     case 'billing_error':
     case 'invalid_request':
     case 'model_not_found':
-    case 'max_output_tokens':
       return 'model_refused';
+    case 'max_output_tokens':
+      return 'limit_reached';
     default:
       return kind satisfies never;
   }

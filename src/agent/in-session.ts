@@ -4,7 +4,7 @@
  * model call is followed by another.
  */
 
-import { randomUUID } from 'node:crypto';
+import { access } from 'node:fs/promises';
 import type { Options } from '@anthropic-ai/claude-agent-sdk';
 import type { Log } from '../lib/log.ts';
 import type { AgentEvent, AgentPrompt, AgentRequest, AgentResult } from './agent.ts';
@@ -16,7 +16,7 @@ import { decideSession, refusalOf, type Session } from './session.ts';
 import type { StartSlots } from './start-slots.ts';
 import { readSystemPrompt } from './system-prompt.ts';
 import { emptyTally, totalsOf } from './tally.ts';
-import { readTranscript } from './transcripts.ts';
+import { holdsReply, promptsIn, transcriptState } from './transcripts.ts';
 
 export type SessionDeps = {
   settings: OptionsSettings;
@@ -34,11 +34,9 @@ export type SessionDeps = {
 type OnEvent = (event: AgentEvent) => void;
 
 export async function runInSession(deps: SessionDeps, request: AgentRequest, onEvent: OnEvent): Promise<AgentResult> {
-  const transcript = await readTranscript(deps.settings.configDir, request.sessionId);
-  const choice = decideSession(request, transcript.state);
+  const choice = decideSession(request, await transcriptState(deps.settings.configDir, request.sessionId));
   if (choice.kind === 'fresh') return await beginAfresh(deps, request, onEvent, choice.because);
-  // A session silently ignores a prompt whose id it has: one that is sent again all the same goes under another id.
-  const prompt = transcript.holds(request.prompt.id) ? { ...request.prompt, id: randomUUID() } : request.prompt;
+  const { prompt } = request;
   const { result, refused } = await runOnce(deps, { request, prompt, session: choice.session }, onEvent);
   return refused === null ? result : await beginAfresh(deps, request, onEvent, refused);
 }
@@ -49,8 +47,8 @@ async function beginAfresh(
   onEvent: OnEvent,
   because: string,
 ): Promise<AgentResult> {
-  const prompt = await request.freshPrompt();
-  const { result } = await runOnce(deps, { request, prompt, session: { kind: 'create', id: randomUUID() } }, onEvent);
+  const { sessionId, prompt } = await request.freshSession();
+  const { result } = await runOnce(deps, { request, prompt, session: { kind: 'create', id: sessionId } }, onEvent);
   return { ...result, freshBecause: because };
 }
 
@@ -62,7 +60,8 @@ type Once = { result: AgentResult; refused: string | null };
 async function runOnce(deps: SessionDeps, input: OnceInput, onEvent: OnEvent): Promise<Once> {
   const { request, prompt, session } = input;
   const notRun = (outcome: Outcome): Once => {
-    return { result: toResult(session, outcome, nothingPerformed, false), refused: null };
+    const kept: Kept = { promptTaken: false, replyKept: true };
+    return { result: toResult(session, outcome, nothingPerformed, kept), refused: null };
   };
   const start = await prepare(deps, request, session);
   if (start === null) return notRun({ outcome: 'error', problem: cannotStart() });
@@ -76,9 +75,14 @@ async function runOnce(deps: SessionDeps, input: OnceInput, onEvent: OnEvent): P
     const performed = await perform(deps.limits, here);
     tell(deps, request, performed, claude);
     const outcome = decideOutcome({ ...performed, options: request.options });
-    const isTaken = async () => (await readTranscript(deps.settings.configDir, session.id)).holds(prompt.id);
+    const { configDir } = deps.settings;
+    const isTaken = async () => (await promptsIn(configDir, session.id, [prompt.id])).has(prompt.id);
+    const kept: Kept = {
+      promptTaken: outcome.outcome === 'success' || (await isTaken()),
+      replyKept: performed.tally.model === null || (await holdsReply(configDir, session.id, prompt.id)),
+    };
     return {
-      result: toResult(session, outcome, performed, outcome.outcome === 'success' || (await isTaken())),
+      result: toResult(session, outcome, performed, kept),
       // Once the model has been asked, whatever is said is about something else.
       refused: performed.tally.model === null ? refusalOf(said(performed, claude)) : null,
     };
@@ -95,6 +99,8 @@ async function prepare(
 ): Promise<(() => ClaudeProcess) | null> {
   try {
     const processDeps = await deps.load();
+    // A process in a folder that is not there fails with words about something else.
+    await access(deps.settings.cwd);
     const systemPrompt = await readSystemPrompt({ orgDir: deps.orgDir, override: deps.systemPromptOverride });
     const options: Options = makeOptions(deps.settings, { session, systemPrompt, run: request.options });
     return () => new ClaudeProcess(processDeps, options);
@@ -128,12 +134,15 @@ function said({ result, tally }: Performed, claude: ClaudeProcess): string {
 
 const nothingPerformed: Performed = { result: null, cut: null, death: null, tally: emptyTally };
 
-function toResult(session: Session, outcome: Outcome, performed: Performed, promptTaken: boolean): AgentResult {
+/** What the session's transcript holds of the run. */
+type Kept = Pick<AgentResult, 'promptTaken' | 'replyKept'>;
+
+function toResult(session: Session, outcome: Outcome, performed: Performed, kept: Kept): AgentResult {
   return {
     outcome: outcome.outcome,
     error: outcome.outcome === 'error' ? outcome.problem.toBody() : null,
     sessionId: session.id,
-    promptTaken,
+    ...kept,
     freshBecause: null,
     model: performed.tally.model,
     ...totalsOf(performed.tally, performed.result),

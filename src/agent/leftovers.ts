@@ -7,25 +7,29 @@
  */
 
 import { readdir, readFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 export const markerVariable = 'PICOCLAW_RUN_MARKER';
 
-/** A process can fork while the others are being killed; a second look finds it, and nothing forks for ever. */
-const maxRounds = 10;
+/**
+ * A process can fork while the others are being killed, and one that was killed takes a moment to go: looked at again
+ * until nothing is found. What is then still there (in an uninterruptible call to a dead volume) cannot be killed.
+ */
+const maxRounds = 100;
+const roundMs = 10;
 
-/** Kills every process that carries the marker; returns how many it found. */
-export async function killLeftovers(marker: string): Promise<number> {
-  let killed = 0;
+/** Kills every process that carries the marker, and waits until it is gone. */
+export async function killLeftovers(marker: string): Promise<void> {
   for (let round = 0; round < maxRounds; round += 1) {
     const pids = await findMarked(marker);
-    if (pids.length === 0) break;
-    for (const pid of pids) if (kill(pid)) killed += 1;
+    if (pids.length === 0) return;
+    for (const pid of pids) kill(pid);
+    await sleep(roundMs);
   }
-  return killed;
 }
 
 /** The processes that carry the marker. */
-export async function findMarked(marker: string): Promise<number[]> {
+async function findMarked(marker: string): Promise<number[]> {
   const entry = `${markerVariable}=${marker}\0`;
   const names: string[] = await readdir('/proc').catch(() => []);
   const pids = names.filter((name) => /^\d+$/.test(name)).map(Number);
@@ -38,10 +42,10 @@ async function environOf(pid: number): Promise<string> {
   return `${await readFile(`/proc/${pid}/environ`, 'latin1').catch(() => '')}\0`;
 }
 
-function kill(pid: number): boolean {
+function kill(pid: number): void {
   try {
-    return process.kill(pid, 'SIGKILL');
+    process.kill(pid, 'SIGKILL');
   } catch {
-    return false;
+    // It went by itself.
   }
 }

@@ -9,6 +9,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Options } from '@anthropic-ai/claude-agent-sdk';
+import { ifMissing } from '../lib/error-code.ts';
 
 export type SystemPrompt = NonNullable<Options['systemPrompt']>;
 
@@ -17,7 +18,8 @@ export async function readSystemPrompt(input: {
   override: string | null;
 }): Promise<SystemPrompt> {
   if (input.override !== null) return { type: 'custom', prompt: input.override, snapshot: false };
-  const append = input.orgDir === null ? null : await readIfThere(join(input.orgDir, 'CLAUDE.md'));
+  const append =
+    input.orgDir === null ? null : await readFile(join(input.orgDir, 'CLAUDE.md'), 'utf8').catch(ifMissing(null));
   return {
     type: 'preset',
     preset: 'claude_code',
@@ -26,13 +28,4 @@ export async function readSystemPrompt(input: {
     excludeDynamicSections: true,
     ...(append === null ? {} : { append }),
   };
-}
-
-async function readIfThere(path: string): Promise<string | null> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
-    throw error;
-  }
 }

@@ -38,7 +38,12 @@ export function observe(tally: Tally, message: SDKMessage): Tally {
       return message.parent_tool_use_id === null ? observeStream(tally, message.event) : tally;
     case 'assistant': {
       if (message.parent_tool_use_id !== null) return tally;
-      if (!isByCli(message)) return { ...tally, model: message.message.model, apiError: null };
+      if (!isByCli(message)) {
+        // A message without a stream has no event that ends it; with a tool in it, the tool is what is waited for.
+        const usesTool = message.message.content.some((block) => block.type === 'tool_use');
+        const { model } = message.message;
+        return { ...tally, model, apiError: null, awaitsModel: tally.awaitsModel && !usesTool };
+      }
       if (message.error === undefined) return tally;
       const texts = message.message.content.flatMap((block) => (block.type === 'text' ? [block.text] : []));
       const status = tally.apiError?.status ?? null;
@@ -92,22 +97,37 @@ function observeSystem(tally: Tally, message: Extract<SDKMessage, { type: 'syste
 function observeStream(tally: Tally, event: Extract<SDKMessage, { type: 'stream_event' }>['event']): Tally {
   switch (event.type) {
     case 'message_start': {
-      const { usage } = event.message;
-      const started: Usage = {
-        inputTokens: usage.input_tokens,
-        outputTokens: 0,
-        cacheReadInputTokens: usage.cache_read_input_tokens ?? 0,
-        cacheCreationInputTokens: usage.cache_creation_input_tokens ?? 0,
-      };
+      const started = { ...readUsage(event.message.usage), outputTokens: 0 };
       return { ...tally, awaitsModel: true, streamedUsage: addUsage(tally.streamedUsage, started) };
     }
     case 'message_delta': {
-      const written: Usage = { ...noUsage, outputTokens: event.usage.output_tokens };
+      const written = { ...noUsage, outputTokens: readUsage(event.usage).outputTokens };
       return { ...tally, awaitsModel: false, streamedUsage: addUsage(tally.streamedUsage, written) };
     }
     default:
       return tally;
   }
+}
+
+/** The counts of the model API itself. A gateway in its place may leave some out, or all: they count as nothing. */
+const apiUsage = z
+  .looseObject({
+    input_tokens: tokens.catch(0),
+    output_tokens: tokens.catch(0),
+    cache_read_input_tokens: tokens.catch(0),
+    cache_creation_input_tokens: tokens.catch(0),
+  })
+  .transform(
+    (usage): Usage => ({
+      inputTokens: usage.input_tokens,
+      outputTokens: usage.output_tokens,
+      cacheReadInputTokens: usage.cache_read_input_tokens,
+      cacheCreationInputTokens: usage.cache_creation_input_tokens,
+    }),
+  );
+
+function readUsage(usage: unknown): Usage {
+  return apiUsage.catch(noUsage).parse(usage);
 }
 
 function addUsage(a: Usage, b: Usage): Usage {

@@ -22,6 +22,8 @@ export type TranslateState = {
   messageId: string | null;
   /** Whether the model has ended it. */
   finished: boolean;
+  /** Why the model ended it. */
+  stopReason: string | null;
   /** The text of its blocks before the open one. */
   textBefore: string;
   /** The block that streams, as far as it has come; null once its `assistant` message has settled it. */
@@ -32,7 +34,13 @@ export type Translation = { state: TranslateState; events: AgentEvent[] };
 
 type BlockKind = 'text' | 'thinking';
 
-export const beforeTheFirst: TranslateState = { messageId: null, finished: true, textBefore: '', open: null };
+export const beforeTheFirst: TranslateState = {
+  messageId: null,
+  finished: true,
+  stopReason: null,
+  textBefore: '',
+  open: null,
+};
 
 export function translate(state: TranslateState, message: SDKMessage): Translation {
   if (message.type === 'stream_event' && message.parent_tool_use_id === null) return stream(state, message.event);
@@ -59,8 +67,10 @@ function stream(state: TranslateState, event: SDKPartialAssistantMessage['event'
       if (delta.type === 'thinking_delta') return append(state, 'thinking', delta.thinking);
       return { state, events: [] };
     }
-    case 'message_delta':
-      return { state: { ...state, finished: state.finished || event.delta.stop_reason !== null }, events: [] };
+    case 'message_delta': {
+      const stopReason = event.delta.stop_reason ?? state.stopReason;
+      return { state: { ...state, finished: stopReason !== null, stopReason }, events: [] };
+    }
     default:
       return { state, events: [] };
   }
@@ -93,17 +103,25 @@ function settleBlock(state: TranslateState, kind: BlockKind, whole: string): Tra
 }
 
 function begin(state: TranslateState, messageId: string): Translation {
-  const next: TranslateState = { messageId, finished: false, textBefore: '', open: null };
-  if (state.finished) return { state: next, events: [{ type: 'message' }] };
-  if (state.textBefore === '') return { state: next, events: [{ type: 'restart' }] };
-  if (textOf(state) === state.textBefore) return { state: next, events: [{ type: 'message' }] };
-  return { state: next, events: [{ type: 'restart' }, ...toEvents('text', state.textBefore), { type: 'message' }] };
+  const next: TranslateState = { messageId, finished: false, stopReason: null, textBefore: '', open: null };
+  return { state: next, events: beginEvents(state) };
+}
+
+function beginEvents(before: TranslateState): AgentEvent[] {
+  // A refused message is asked for anew; one that met the output limit is asked to go on in mid-word.
+  if (before.finished && before.stopReason === 'refusal') return [{ type: 'restart' }];
+  if (before.finished && before.stopReason !== 'max_tokens') return [{ type: 'message' }];
+  const goesOn: AgentEvent = { type: 'message', continues: true };
+  if (before.finished) return [goesOn];
+  if (before.textBefore === '') return [{ type: 'restart' }];
+  if (textOf(before) === before.textBefore) return [goesOn];
+  return [{ type: 'restart' }, ...toEvents('text', before.textBefore), goesOn];
 }
 
 /** A message that comes without a stream: the model has ended it long ago. */
 function alone(state: TranslateState, messageId: string): Translation {
   const begun = begin(state, messageId);
-  return { state: { ...begun.state, finished: true }, events: begun.events };
+  return { state: { ...begun.state, finished: true, stopReason: null }, events: begun.events };
 }
 
 function append(state: TranslateState, kind: BlockKind, text: string): Translation {

@@ -36,6 +36,7 @@ export async function demo(env: NodeJS.ProcessEnv, write: Say): Promise<number> 
     ...env,
     // The agent's shell reads the dotfiles of HOME: those of whoever looks at a demo are none of its business.
     HOME: dir,
+    TMPDIR: dir,
     HOST: '127.0.0.1',
     PORT: '0',
     API_TOKEN: '',
@@ -45,7 +46,10 @@ export async function demo(env: NodeJS.ProcessEnv, write: Say): Promise<number> 
     STORE_DIR: join(dir, 'store'),
     LOCAL_DB_PATH: join(dir, 'messages.db'),
     ORG_DIR: '',
-    ...(model ? { ANTHROPIC_API_KEY: 'offline', ANTHROPIC_BASE_URL: model.url } : {}),
+    // Loopback is never behind the proxy that this machine may have.
+    ...(model
+      ? { ANTHROPIC_API_KEY: 'offline', ANTHROPIC_BASE_URL: model.url, NO_PROXY: '127.0.0.1', no_proxy: '127.0.0.1' }
+      : {}),
   };
 
   let server = await startDemoServer(settings);

@@ -6,20 +6,28 @@
  */
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Config, checkFolders, type Fault, formatFaults, loadConfig, warnings } from '../config.ts';
+import { type Config, checkFolders, formatFaults, loadConfig, warnings } from '../config.ts';
 import { type Listening, listen } from '../http/server.ts';
+import { codeOf } from '../lib/error-code.ts';
 import { createLog, type Log } from '../lib/log.ts';
 import { createRuntime, type Runtime } from '../runtime.ts';
 
 /** For the last bytes of the last responses. */
 const lastResponsesMs = 2_000;
 
+/** Past the grace period, for a last sync of a large history; then nothing is worth waiting for. */
+const overdueMs = 20_000;
+
 export async function serve(env: NodeJS.ProcessEnv): Promise<number> {
-  const loaded = loadConfig(env, { isRoot: process.getuid?.() === 0, isTerminal: process.stdout.isTTY === true });
-  if (!loaded.ok) return refuse(loaded.faults);
-  const { config } = loaded;
-  const folderFaults = await checkFolders(config);
-  if (folderFaults.length > 0) return refuse(folderFaults);
+  const { config, faults } = loadConfig(env, {
+    isRoot: process.getuid?.() === 0,
+    isTerminal: process.stdout.isTTY === true,
+  });
+  const allFaults = [...faults, ...(await checkFolders(config))];
+  if (allFaults.length > 0) {
+    process.stderr.write(formatFaults(allFaults));
+    return 1;
+  }
 
   const log = await createLog({ level: config.logLevel, format: config.logFormat });
   for (const warning of warnings(config)) log.warn(warning);
@@ -27,7 +35,7 @@ export async function serve(env: NodeJS.ProcessEnv): Promise<number> {
   try {
     return await run(config, log);
   } catch (error) {
-    log.fatal({ err: error }, 'the server did not start');
+    log.fatal({ err: error }, 'the server failed');
     process.stderr.write(`picoclaw: ${error instanceof Error ? error.message : String(error)}\n`);
     return 1;
   }
@@ -44,8 +52,13 @@ async function run(config: Config, log: Log): Promise<number> {
 
   const reason = await stopAsked.promise;
   log.info({ reason, active_runs: runtime.activeRuns() }, 'stopping');
+  const overdue = setTimeout(() => {
+    log.fatal('the stop takes too long, on a volume that does not answer perhaps; exiting without the rest');
+    process.exit(1);
+  }, config.shutdownGraceMs + overdueMs);
   const closed = server.close();
   const clean = await runtime.stop();
+  clearTimeout(overdue);
   // Every answer has been given; a client that does not read it cannot hold the process for ever.
   await Promise.race([closed, sleep(lastResponsesMs)]);
   unhook();
@@ -58,16 +71,19 @@ async function listenOrStop(runtime: Runtime, { host, port }: Config): Promise<L
     return await listen(runtime.app, { host, port });
   } catch (error) {
     await runtime.stop();
-    const inUse = error instanceof Error && 'code' in error && error.code === 'EADDRINUSE';
-    throw inUse
-      ? new Error(`${host}:${port} is in use; stop what listens there, or set PORT`, { cause: error })
-      : error;
+    throw new Error(listenFault({ host, port }, codeOf(error)), { cause: error });
   }
 }
 
-function refuse(faults: Fault[]): number {
-  process.stderr.write(formatFaults(faults));
-  return 1;
+function listenFault({ host, port }: { host: string; port: number }, code: string | null): string {
+  switch (code) {
+    case 'EADDRINUSE':
+      return `PORT: ${port} is in use on ${host}; stop what listens there, or set another`;
+    case 'EACCES':
+      return `PORT: ${port} may not be listened on by this user; set one above 1023`;
+    default:
+      return `HOST: ${host} is not an address of this machine (${code}); 0.0.0.0 is all of them, 127.0.0.1 this machine only`;
+  }
 }
 
 /** Ctrl-C under npm arrives twice, from the terminal and from npm: what comes this soon after the first is its echo. */

@@ -98,18 +98,22 @@ export function timezone(about: About): Setting<string | null> {
   return {
     ...about,
     wants: 'a time zone of the IANA database, such as `Europe/Berlin` or `UTC`',
-    parse: (value) => (isTimezone(value.trim()) ? value.trim() : undefined),
+    parse: (value) => toTimezone(value.trim()) ?? undefined,
     fallback: null,
     defaultText: about.defaultText ?? quoted(null),
   };
 }
 
-export function isTimezone(name: string): boolean {
+/**
+ * The zone as the database spells it: programs that the agent runs look it up as a file, case and all. Null for an
+ * offset, which Intl knows and they do not, and for what is no zone.
+ */
+export function toTimezone(name: string): string | null {
+  if (/^[+-]/.test(name)) return null;
   try {
-    new Intl.DateTimeFormat('en', { timeZone: name });
-    return true;
+    return new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions().timeZone;
   } catch {
-    return false;
+    return null;
   }
 }
 

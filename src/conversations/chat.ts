@@ -3,6 +3,8 @@
 import type { RunOptions } from '../domain/run.ts';
 import type { LiveRun, StartRun } from '../runs/runs.ts';
 
+export type { LiveRun };
+
 export type ChatDeps = { runs: { start(input: StartRun): Promise<LiveRun> } };
 
 export type ChatInput = {

@@ -1,13 +1,13 @@
 /**
  * Deletes a conversation: its rows first, then, once that is on the volume, the agent's transcripts of it.
  *
- * A crash in between leaves transcripts without a conversation: unreachable through the API, and removed by a repeated
- * DELETE no more. The other order could leave a conversation without its memory, which is worse.
+ * The store remembers which transcripts are still to go, so that a deletion that was cut off or refused half way is
+ * finished by a repeated DELETE or by the next start.
  */
 
-import { Problem } from '../domain/problem.ts';
+import { conversationBusy, conversationNotFound, Problem } from '../domain/problem.ts';
+import type { Log } from '../lib/log.ts';
 import type { Store } from '../store/store.ts';
-import { notFound } from './read.ts';
 
 export type DeleteDeps = {
   store: Store;
@@ -15,35 +15,35 @@ export type DeleteDeps = {
   agent: { forget(sessionId: string): Promise<void> };
 };
 
-/** Rejects with a `Problem`: 404, 409 while a run is active, 503 when the deletion could not be made durable. */
+/** Rejects with a `Problem`: 404, 409 while a run is active, 503 when something of it could not be deleted durably. */
 export async function deleteConversation(deps: DeleteDeps, id: string): Promise<void> {
   const outcome = await deps.store.deleteConversation(id);
+  if (outcome.kind === 'busy') throw conversationBusy(id);
   // Also before "not found": that answer may rest on a deletion whose own sync failed.
-  await syncOrRefuse(deps, id);
-  switch (outcome.kind) {
-    case 'not_found':
-      return notFound(id);
-    case 'busy':
-      throw new Problem('conversation_busy', `Conversation ${id} is currently processing another request`, {
-        conversationId: id,
-        retryAfterS: 1,
-      });
-    case 'deleted':
-      for (const sessionId of outcome.sessionIds) await deps.agent.forget(sessionId);
-      return;
-    default:
-      outcome satisfies never;
+  await durably(id, 'the deletion could not be written to the persistent volume; try again later', () =>
+    deps.volume.sync(),
+  );
+  if (outcome.kind === 'not_found') throw conversationNotFound(id);
+  await durably(id, "the agent's transcript of the conversation could not be removed; try again later", async () => {
+    for (const sessionId of outcome.sessionIds) await deps.agent.forget(sessionId);
+    await deps.store.forgetSessions(id);
+    await deps.volume.sync();
+  });
+}
+
+/** At start: what deletions before it left to do. Never rejects; what cannot be done now is tried at the next start. */
+export async function finishDeletions(deps: DeleteDeps & { log: Log }): Promise<void> {
+  try {
+    for (const id of await deps.store.listUnforgotten()) await deleteConversation(deps, id);
+  } catch (error) {
+    deps.log.error({ err: error }, 'transcripts of a deleted conversation could not be removed');
   }
 }
 
-async function syncOrRefuse(deps: DeleteDeps, id: string): Promise<void> {
+async function durably(id: string, failure: string, work: () => Promise<void>): Promise<void> {
   try {
-    await deps.volume.sync();
+    await work();
   } catch (cause) {
-    throw new Problem('not_durable', 'the deletion could not be written to the persistent volume; try again later', {
-      conversationId: id,
-      retryAfterS: 5,
-      cause,
-    });
+    throw new Problem('not_durable', failure, { conversationId: id, retryAfterS: 5, cause });
   }
 }

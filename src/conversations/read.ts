@@ -1,8 +1,10 @@
 /** What a client may read of conversations. Reads never sync. */
 
 import type { Conversation, Message, Page } from '../domain/conversation.ts';
-import { Problem } from '../domain/problem.ts';
+import { conversationNotFound, Problem } from '../domain/problem.ts';
 import { InvalidCursor, type ListInput, type Store } from '../store/store.ts';
+
+export type { ListInput };
 
 export type ReadDeps = { store: Store };
 
@@ -12,16 +14,16 @@ export function listConversations(deps: ReadDeps, input: ListInput): Promise<Pag
 }
 
 export async function requireConversation(deps: ReadDeps, id: string): Promise<Conversation> {
-  return (await deps.store.getConversation(id)) ?? notFound(id);
+  const conversation = await deps.store.getConversation(id);
+  if (conversation === null) throw conversationNotFound(id);
+  return conversation;
 }
 
 /** Oldest first. */
 export async function listMessages(deps: ReadDeps, id: string, input: ListInput): Promise<Page<Message>> {
-  return (await withCursor(() => deps.store.listMessages(id, input))) ?? notFound(id);
-}
-
-export function notFound(id: string): never {
-  throw new Problem('not_found', `conversation_id not found: ${id}`, { conversationId: id });
+  const page = await withCursor(() => deps.store.listMessages(id, input));
+  if (page === null) throw conversationNotFound(id);
+  return page;
 }
 
 async function withCursor<T>(list: () => Promise<T>): Promise<T> {

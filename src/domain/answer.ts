@@ -34,10 +34,10 @@ export class Answer {
     return this.#raw;
   }
 
-  /** A message of the model begins. */
-  beginMessage(): AnswerChange[] {
-    const changes = [...this.#releaseHeld(), ...this.#dropUnrepeated()];
-    this.#seam = this.#text !== '';
+  /** A message of the model begins. `continues`: it goes on in the middle of the one before, which was cut off. */
+  beginMessage({ continues = false } = {}): AnswerChange[] {
+    const changes = [...(continues ? [] : this.#releaseHeld()), ...this.#dropUnrepeated()];
+    this.#seam = !continues && this.#text !== '';
     this.#checkpoint = {
       textLength: this.#text.length,
       rawLength: this.#raw.length,

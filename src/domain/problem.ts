@@ -175,6 +175,7 @@ export type ProblemContext = {
   cause?: unknown;
 };
 
+/** What a caller may see of a fault. Use `detail` for what they can act on. */
 export class Problem extends Error {
   readonly code: ProblemCode;
   readonly context: ProblemContext;
@@ -207,4 +208,16 @@ export class Problem extends Error {
       ...(requestId ? { request_id: requestId } : {}),
     };
   }
+}
+
+/** The texts are those of PicoClaw 1.x. */
+export function conversationNotFound(id: string): Problem {
+  return new Problem('not_found', `conversation_id not found: ${id}`, { conversationId: id });
+}
+
+export function conversationBusy(id: string): Problem {
+  return new Problem('conversation_busy', `Conversation ${id} is currently processing another request`, {
+    conversationId: id,
+    retryAfterS: 1,
+  });
 }

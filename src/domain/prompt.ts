@@ -16,20 +16,23 @@ export type PromptInput = {
 };
 
 export function renderPrompt({ timezone, messages, omitted = 0 }: PromptInput): string {
-  const lines = messages.map((message) => renderMessage(message, timezone));
+  const toLocalTime = makeLocalTime(timezone);
+  const lines = messages.map((message) => renderMessage(message, toLocalTime));
   if (omitted > 0) lines.unshift(`<omitted messages="${omitted}" />`);
   return `<context timezone="${escapeXml(timezone)}" />\n<messages>\n${lines.join('\n')}\n</messages>`;
 }
 
-function renderMessage(message: Message, timezone: string): string {
+function renderMessage(message: Message, toLocalTime: (utc: string) => string): string {
   const role = message.role === 'assistant' ? ' role="assistant"' : '';
   const sender = escapeXml(message.senderName);
-  const time = escapeXml(localTime(message.createdAt, timezone));
+  const time = escapeXml(toLocalTime(message.createdAt));
   return `<message sender="${sender}"${role} time="${time}">${escapeXml(message.content)}</message>`;
 }
 
-function localTime(utc: string, timezone: string): string {
-  return new Intl.DateTimeFormat('en-US', {
+/** What is no time is shown as it is: PicoClaw 1.x may have stored one. */
+function makeLocalTime(timezone: string): (utc: string) => string {
+  // Made once: making one takes longer than a hundred uses.
+  const format = new Intl.DateTimeFormat('en-US', {
     timeZone: timezone,
     year: 'numeric',
     month: 'short',
@@ -37,7 +40,8 @@ function localTime(utc: string, timezone: string): string {
     hour: 'numeric',
     minute: '2-digit',
     hour12: true,
-  }).format(new Date(utc));
+  });
+  return (utc) => (Number.isNaN(Date.parse(utc)) ? utc : format.format(new Date(utc)));
 }
 
 function escapeXml(text: string): string {

@@ -1,9 +1,7 @@
 /** The query parameters of every list. */
 
 import { z } from '@hono/zod-openapi';
-import type { listConversations } from '../conversations/read.ts';
-
-type ListInput = Parameters<typeof listConversations>[1];
+import type { ListInput } from '../conversations/read.ts';
 
 const maxLimit = 200;
 const defaultLimit = 50;

@@ -21,7 +21,6 @@ export type Listening = {
 
 /** Longer than the idle time of common load balancers (60 s), so that it is they who close: no request meets a closed socket. */
 const keepAliveMs = 75_000;
-const defaultGraceMs = 15_000;
 
 /** Rejects when the address cannot be listened on, such as a port in use. */
 export async function listen(app: HttpApp, { host, port }: { host: string; port: number }): Promise<Listening> {
@@ -58,6 +57,8 @@ export async function listen(app: HttpApp, { host, port }: { host: string; port:
   });
   // Otherwise node refuses an expectation that it does not know by itself; RFC 9110 §10.1.1 allows to ignore it.
   server.on('checkExpectation', (incoming, outgoing) => server.emit('request', incoming, outgoing));
+  // Without a listener node closes the connection of a CONNECT without a word.
+  server.on('connect', (_, socket) => void refuseRaw(app, socket, undefined));
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     // On a connection that is being answered, a second status line would be taken for a part of the answer.
     if (error.code === 'ECONNRESET' || !socket.writable || connections.get(socket) !== 0) socket.destroy();
@@ -67,17 +68,17 @@ export async function listen(app: HttpApp, { host, port }: { host: string; port:
   // Such as no file descriptor left for a connection: that one is lost, the server is not.
   server.on('error', (error) => app.log.error({ err: error }, 'a connection could not be taken'));
 
-  const close = async (graceMs: number) => {
+  const close = async (graceMs: number | null) => {
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
     for (const [socket, responses] of connections) if (responses === 0) socket.destroy();
-    const patience = setTimeout(() => server.closeAllConnections(), graceMs);
+    const patience = graceMs === null ? undefined : setTimeout(() => server.closeAllConnections(), graceMs);
     await closed;
     clearTimeout(patience);
   };
   const address = server.address();
   return {
     port: typeof address === 'object' && address !== null ? address.port : port,
-    close: ({ graceMs = defaultGraceMs } = {}) => {
+    close: ({ graceMs = null } = {}) => {
       closing ??= close(graceMs);
       return closing;
     },

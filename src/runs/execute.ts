@@ -7,9 +7,8 @@
  */
 
 import { randomUUID } from 'node:crypto';
-import type { Agent, AgentEvent, AgentPrompt, AgentResult } from '../agent/agent.ts';
-import { Answer, type AnswerChange } from '../domain/answer.ts';
-import type { RunOutcome, ToolUse } from '../domain/outcome.ts';
+import type { Agent, AgentEvent, AgentResult } from '../agent/agent.ts';
+import type { RunOutcome } from '../domain/outcome.ts';
 import { Problem, type ProblemBody } from '../domain/problem.ts';
 import { renderPrompt } from '../domain/prompt.ts';
 import { noUsage, type RunOptions } from '../domain/run.ts';
@@ -18,6 +17,7 @@ import { newId, uuidOf } from '../lib/ids.ts';
 import type { Log } from '../lib/log.ts';
 import type { AcceptOutcome, SettleRun, Store } from '../store/store.ts';
 import type { EventLog } from './event-log.ts';
+import { Recorder } from './recorder.ts';
 
 export type AcceptedRun = Extract<AcceptOutcome, { kind: 'accepted' }>;
 
@@ -68,36 +68,11 @@ async function runAndSettle(
 ): Promise<RunOutcome> {
   const { run, conversation, message } = input.accepted;
   const startedAt = performance.now();
-  const answer = new Answer();
-  const toolUses: ToolUse[] = [];
-  let thinking = '';
-
-  const show = (changes: AnswerChange[]) => {
-    for (const change of changes) events.append(change);
-  };
-  const onEvent = (event: AgentEvent) => {
-    switch (event.type) {
-      case 'message':
-        return show(answer.beginMessage());
-      case 'restart':
-        return answer.restartMessage();
-      case 'text':
-        return show(answer.append(event.text));
-      case 'thinking':
-        thinking += event.text;
-        return events.append(event);
-      case 'tool_use':
-        toolUses.push({ tool: event.tool, input: event.input });
-        return events.append(event);
-      default:
-        return event satisfies never;
-    }
-  };
+  const recorder = new Recorder(events);
 
   events.append({ type: 'start', conversationId: conversation.id, messageId: message.id, runId: run.id });
-  const result = await runAgent(deps, input, onEvent);
-  const { changes, droppedCharacters } = answer.end();
-  show(changes);
+  const result = await runAgent(deps, input, (event) => recorder.record(event));
+  const droppedCharacters = recorder.end();
   const warnings = [...result.warnings];
   if (droppedCharacters > 0)
     warnings.push(`the reply ended inside an <internal> block; ${droppedCharacters} characters of it are not shown`);
@@ -108,20 +83,25 @@ async function runAndSettle(
     );
 
   const { status, error } = decideStatus(result, input.signal);
-  const text = answer.text;
-  const keepsReply = status !== 'error' && text !== '';
+  const { text } = recorder;
+  const keepsReply = status !== 'error' && text.trim() !== '';
   const reply = keepsReply
     ? { id: newId('msg'), sender: 'assistant', senderName: deps.settings.assistantName, content: text }
     : null;
+  const { sessionId, seen } = decideSession(result, { accepted: input.accepted, hasReply: reply !== null });
+  if (reply !== null && !result.replyKept)
+    deps.log.warn(
+      { run_id: run.id, conversation_id: conversation.id },
+      'the session does not hold the reply; the next run begins a fresh one, told of the stored messages',
+    );
   const settled = await settle(deps, {
     runId: run.id,
     fencingToken: run.fencingToken,
     status,
     reply,
     error,
-    // A session that never took the prompt does not take the place of the one that the conversation has.
-    sessionId: result.promptTaken ? result.sessionId : (conversation.sessionId ?? result.sessionId),
-    seen: result.promptTaken,
+    sessionId,
+    seen,
     model: result.model,
     usage: result.usage,
     costUsd: result.costUsd,
@@ -137,21 +117,21 @@ async function runAndSettle(
     conversationId: conversation.id,
     messageId: reply?.id ?? message.id,
     status,
-    result: text === '' ? null : text,
+    result: text.trim() === '' ? null : text,
     error,
     model: result.model,
-    sessionId: result.sessionId,
+    sessionId,
     durationMs: Math.round(performance.now() - startedAt),
     usage: result.usage,
     costUsd: result.costUsd,
     numTurns: result.numTurns,
     outboundMessages: settled.outbound,
     sessionEndMarkerDetected: hasMarker(deps.settings.sessionEndMarker, [
-      answer.raw,
+      recorder.raw,
       ...settled.outbound.map((outbound) => outbound.text),
     ]),
-    toolUses,
-    thinking,
+    toolUses: recorder.toolUses,
+    thinking: recorder.thinking,
     warnings,
   };
 }
@@ -162,17 +142,21 @@ async function runAgent(
   { accepted, options, signal }: { accepted: AcceptedRun; options: RunOptions; signal: AbortSignal },
   onEvent: (event: AgentEvent) => void,
 ): Promise<AgentResult> {
-  const { run, conversation, message } = accepted;
-  const sessionId = conversation.sessionId ?? randomUUID();
+  const { run, conversation, message, sessionId } = accepted;
   const promptId = uuidOf(message.id) ?? randomUUID();
   const { timezone } = deps.settings;
-  const freshPrompt = async (): Promise<AgentPrompt> => {
+  const freshSession = async () => {
+    const fresh = randomUUID();
+    // Noted before it exists: whatever becomes of the run, deleting the conversation deletes this transcript too.
+    await deps.store.addSession(conversation.id, fresh);
+    await deps.volume.sync();
     const { messages, omitted } = await deps.store.recentMessages({
       conversationId: conversation.id,
       beforeMessageId: message.id,
       maxCharacters: primerMaxCharacters,
     });
-    return { id: promptId, text: renderPrompt({ timezone, messages: [...messages, message], omitted }) };
+    const text = renderPrompt({ timezone, messages: [...messages, message], omitted });
+    return { sessionId: fresh, prompt: { id: promptId, text } };
   };
   try {
     const unseen = await withoutHeld(deps.agent, sessionId, accepted.unseen);
@@ -183,7 +167,7 @@ async function runAgent(
         sessionId,
         resume: conversation.messageCount > 1,
         prompt: { id: promptId, text: renderPrompt({ timezone, messages: [...unseen, message] }) },
-        freshPrompt,
+        freshSession,
         options,
         signal,
       },
@@ -196,6 +180,7 @@ async function runAgent(
       error: new Problem('internal_error', 'internal error').toBody(),
       sessionId,
       promptTaken: false,
+      replyKept: true,
       freshBecause: null,
       model: null,
       usage: noUsage,
@@ -239,9 +224,22 @@ function decideStatus(
       };
 }
 
+/**
+ * The session that the conversation goes on with. One that never took the prompt does not take the place of the one
+ * that it has. One that lacks the reply (a full MEMORY_DIR, a killed process) would go on without knowing it: an id
+ * without a transcript in its place makes the next run begin afresh.
+ */
+function decideSession(
+  result: AgentResult,
+  { accepted, hasReply }: { accepted: AcceptedRun; hasReply: boolean },
+): { sessionId: string; seen: boolean } {
+  if (hasReply && !result.replyKept) return { sessionId: randomUUID(), seen: false };
+  return { sessionId: result.promptTaken ? result.sessionId : accepted.sessionId, seen: result.promptTaken };
+}
+
 /** Settles and syncs. What could not be made durable was not delivered either. */
 async function settle(deps: ExecuteDeps, input: SettleRun) {
-  const settled = await deps.store.settleRun(input);
+  const settled = await deps.store.settleRun(input).catch((error: unknown) => abandon(deps, input, error));
   if (settled.kind === 'lost')
     throw new Problem('run_lost', 'another instance took this run over; look at the conversation and try again');
   try {
@@ -255,6 +253,24 @@ async function settle(deps: ExecuteDeps, input: SettleRun) {
     });
   }
   return settled;
+}
+
+/**
+ * The reply could not be stored, on a full disk for example. The least that there is to write must still end the run, or
+ * its conversation would stay busy until a restart.
+ */
+async function abandon(deps: ExecuteDeps, input: SettleRun, cause: unknown): Promise<never> {
+  const problem = new Problem('internal_error', 'internal error', { cause });
+  await deps.store.settleRun({
+    ...input,
+    status: 'error',
+    reply: null,
+    error: problem.toBody(),
+    usage: noUsage,
+    costUsd: 0,
+    numTurns: 0,
+  });
+  throw problem;
 }
 
 function hasMarker(marker: string, texts: string[]): boolean {

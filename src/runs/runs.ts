@@ -8,7 +8,7 @@
 
 import { randomUUID } from 'node:crypto';
 import type { RunOutcome } from '../domain/outcome.ts';
-import { Problem } from '../domain/problem.ts';
+import { conversationBusy, conversationNotFound, Problem } from '../domain/problem.ts';
 import type { RunOptions, RunSource } from '../domain/run.ts';
 import { newId } from '../lib/ids.ts';
 import { EventLog } from './event-log.ts';
@@ -43,6 +43,7 @@ export class Runs {
   /** Calls of `start` that have not yet become active runs. */
   readonly #starting = new Set<Promise<unknown>>();
   #stopping: Promise<void> | null = null;
+  #graceIsOver = false;
 
   constructor(deps: RunsDeps) {
     this.#deps = deps;
@@ -85,6 +86,8 @@ export class Runs {
       ),
     };
     this.#active.add(run);
+    // It was accepted just before the shutdown, and its first sync outlasted the grace period.
+    if (this.#graceIsOver) abortWith('shutdown');
     void run.ended.then(() => {
       clearTimeout(deadline);
       this.#active.delete(run);
@@ -104,35 +107,35 @@ export class Runs {
       owner,
       at: clock.now(),
     });
-    const conversationId = input.conversationId ?? undefined;
-    switch (accepted.kind) {
-      case 'not_found':
-        throw new Problem('not_found', `conversation_id not found: ${conversationId}`, { conversationId });
-      case 'busy':
-        throw new Problem(
-          'conversation_busy',
-          `Conversation ${conversationId} is currently processing another request`,
-          { conversationId, retryAfterS: 1 },
-        );
-      case 'accepted':
-        break;
-      default:
-        accepted satisfies never;
-    }
+    const conversationId = input.conversationId ?? '';
+    if (accepted.kind === 'not_found') throw conversationNotFound(conversationId);
+    if (accepted.kind === 'busy') throw conversationBusy(conversationId);
     try {
       await volume.sync();
       return accepted;
     } catch (error) {
-      await store.withdrawRun(accepted.run.id, accepted.run.fencingToken);
+      await this.#withdraw(accepted);
       throw new Problem(
         'not_durable',
         'the request could not be written to the persistent volume; nothing was stored',
         {
-          conversationId,
+          ...(input.conversationId === null ? {} : { conversationId: input.conversationId }),
           retryAfterS: 5,
           cause: error,
         },
       );
+    }
+  }
+
+  /** Never rejects: the caller is told of the sync that failed, whatever else does. */
+  async #withdraw({ run }: AcceptedRun): Promise<void> {
+    const { store, volume, log } = this.#deps;
+    try {
+      await store.withdrawRun(run.id, run.fencingToken);
+      // Another request's sync may have carried the run to the volume meanwhile.
+      await volume.sync();
+    } catch (error) {
+      log.warn({ run_id: run.id, err: error }, 'what is left of a refused run goes with the next sync or restart');
     }
   }
 
@@ -143,6 +146,7 @@ export class Runs {
     });
     await Promise.race([this.#allEnded(), grace]);
     clearTimeout(timer);
+    this.#graceIsOver = true;
     for (const run of this.#active) run.abort.abort('shutdown' satisfies AbortReason);
     await this.#allEnded();
   }

@@ -34,6 +34,8 @@ export type AcceptOutcome =
       conversation: Conversation;
       run: Run;
       message: Message;
+      /** The conversation's session, which is `newSessionId` if it had none. */
+      sessionId: string;
       /** User messages before this one that the session has not been told of (its run failed or was cut off). */
       unseen: Message[];
     }
@@ -74,6 +76,8 @@ export interface Store {
   acceptRun(input: AcceptRun): Promise<AcceptOutcome>;
   /** Undoes an accepted run that could not be made durable: run, message and, if it was created for it, the conversation. */
   withdrawRun(runId: string, fencingToken: number): Promise<void>;
+  /** Notes a session that a run is about to begin in the conversation's name, so that its deletion finds the transcript. */
+  addSession(conversationId: string, sessionId: string): Promise<void>;
   /** Stores the reply, closes the run, releases the conversation, marks outbound messages delivered. */
   settleRun(input: SettleRun): Promise<SettleOutcome>;
   /** Takes back a delivery that did not happen, so that the next answer delivers them. */
@@ -96,8 +100,15 @@ export interface Store {
     beforeMessageId: string;
     maxCharacters: number;
   }): Promise<{ messages: Message[]; omitted: number }>;
-  /** Removes messages, outbound messages, runs, tasks and their run log with it. */
+  /**
+   * Removes messages, outbound messages, runs, tasks and their run log with it. Its sessions stay on record until
+   * `forgetSessions`: a repeated deletion returns them again.
+   */
   deleteConversation(id: string): Promise<DeleteOutcome>;
+  /** The transcripts of a deleted conversation are gone. */
+  forgetSessions(conversationId: string): Promise<void>;
+  /** Deleted conversations whose transcripts may still be there. */
+  listUnforgotten(): Promise<string[]>;
 
   counts(): Promise<{ conversations: number; tasks: number }>;
   close(): Promise<void>;

@@ -168,14 +168,21 @@ export function storeConversations(open: OpenStore): void {
       expect(await contents(store, conversation.id)).toHaveLength(1);
     });
 
-    it('happens once', async () => {
+    it('names the transcripts that are to go until it is told that they are gone', async () => {
       const { store } = await open();
       const { conversation } = await exchange(store);
-      const outcomes = await Promise.all([
-        store.deleteConversation(conversation.id),
-        store.deleteConversation(conversation.id),
-      ]);
-      expect(outcomes.map((outcome) => outcome.kind)).toEqual(['deleted', 'not_found']);
+      const other = await exchange(store);
+      await store.addSession(conversation.id, 'session-begun');
+      const first = await store.deleteConversation(conversation.id);
+      expect(first).toMatchObject({ kind: 'deleted', sessionIds: expect.arrayContaining(['session-begun']) });
+      expect(await store.getConversation(conversation.id)).toBeNull();
+      expect(await store.listUnforgotten()).toEqual([conversation.id]);
+      expect(await store.deleteConversation(conversation.id)).toEqual(first);
+
+      await store.forgetSessions(conversation.id);
+      expect(await store.deleteConversation(conversation.id)).toEqual({ kind: 'not_found' });
+      expect(await store.listUnforgotten()).toEqual([]);
+      expect(await store.deleteConversation(other.conversation.id)).toMatchObject({ kind: 'deleted' });
     });
   });
 

@@ -43,6 +43,7 @@ export function storeRuns(open: OpenStore): void {
           content: 'hello',
           createdAt: input.at,
         },
+        sessionId: input.newSessionId,
         unseen: [],
       });
       expect(await store.getRun(input.runId)).toMatchObject({ status: 'running' });

@@ -80,7 +80,10 @@ export async function startAgentHost(
         conversationId: `conv-${randomUUID()}`,
         sessionId,
         resume: false,
-        freshPrompt: async () => ({ id: randomUUID(), text: `told afresh: ${text}` }),
+        freshSession: async () => ({
+          sessionId: randomUUID(),
+          prompt: { id: randomUUID(), text: `told afresh: ${text}` },
+        }),
         signal: new AbortController().signal,
         ...input,
         prompt,

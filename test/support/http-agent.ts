@@ -107,6 +107,7 @@ function plainResult(request: AgentRequest): AgentResult {
     error: null,
     sessionId: request.sessionId,
     promptTaken: true,
+    replyKept: true,
     freshBecause: null,
     model: 'scripted-model',
     usage: { inputTokens: 11, outputTokens: 7, cacheReadInputTokens: 5, cacheCreationInputTokens: 3 },

@@ -56,11 +56,14 @@ test('a message_stop without a stop reason, which the CLI adds to a broken strea
 
 test('of a broken message the settled blocks stand, and the next message goes on from there', () => {
   const broken = [start('a'), block(), delta('One.'), settled('a', 'One.'), block()];
-  expect(told(...broken, start('b'), block(), delta('Two.')).slice(2)).toEqual([{ type: 'message' }, text('Two.')]);
+  expect(told(...broken, start('b'), block(), delta('Two.')).slice(2)).toEqual([
+    { type: 'message', continues: true },
+    text('Two.'),
+  ]);
   expect(told(...broken, delta('Tw'), start('b'), block(), delta('Two.')).slice(3)).toEqual([
     { type: 'restart' },
     text('One.'),
-    { type: 'message' },
+    { type: 'message', continues: true },
     text('Two.'),
   ]);
 });

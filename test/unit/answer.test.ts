@@ -10,13 +10,14 @@ function read(changes: AnswerChange[]): string {
   );
 }
 
-type Step = ['message'] | ['restart'] | ['text', string];
+type Step = ['message'] | ['continues'] | ['restart'] | ['text', string];
 
 function play(steps: Step[]): { changes: AnswerChange[]; answer: Answer } {
   const answer = new Answer();
   const changes: AnswerChange[] = [];
   for (const step of steps) {
     if (step[0] === 'message') changes.push(...answer.beginMessage());
+    else if (step[0] === 'continues') changes.push(...answer.beginMessage({ continues: true }));
     else if (step[0] === 'restart') answer.restartMessage();
     else changes.push(...answer.append(step[1]));
   }
@@ -45,6 +46,13 @@ describe('the answer of a run', () => {
     const { answer, changes } = play([['message'], ['text', first], ['message'], ['text', second]]);
     expect(answer.text).toBe(expected);
     expect(read(changes)).toBe(expected);
+  });
+
+  it('puts nothing into a word that one message begins and the next ends', () => {
+    const { answer } = play([['message'], ['text', 'The lightho'], ['continues'], ['text', 'use is red.']]);
+    expect(answer.text).toBe('The lighthouse is red.');
+    const hidden = play([['message'], ['text', 'a<inter'], ['continues'], ['text', 'nal>x</internal>b']]);
+    expect(hidden.answer.text).toBe('ab');
   });
 
   it('does not repeat text that comes again after the stream broke', () => {

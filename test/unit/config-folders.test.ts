@@ -24,7 +24,7 @@ function config(env: Record<string, string> = {}) {
     },
     { isRoot: false, isTerminal: false },
   );
-  if (!loaded.ok) throw new Error(JSON.stringify(loaded.faults));
+  if (loaded.faults.length > 0) throw new Error(JSON.stringify(loaded.faults));
   return loaded.config;
 }
 

@@ -8,13 +8,12 @@ const least: Env = { ANTHROPIC_API_KEY: 'sk-ant-0123456789', API_TOKEN: 'a-token
 
 function load(env: Env, given = facts): Config {
   const loaded = loadConfig({ ...least, ...env }, given);
-  if (!loaded.ok) throw new Error(formatFaults(loaded.faults));
+  if (loaded.faults.length > 0) throw new Error(formatFaults(loaded.faults));
   return loaded.config;
 }
 
 function faultsOf(env: Env) {
-  const loaded = loadConfig(env, facts);
-  return loaded.ok ? [] : loaded.faults;
+  return loadConfig(env, facts).faults;
 }
 
 afterEach(() => {

@@ -1,7 +1,7 @@
 /** POST /chat */
 
 import { z } from '@hono/zod-openapi';
-import { type ChatDeps, chat } from '../../conversations/chat.ts';
+import { type ChatDeps, chat, type LiveRun } from '../../conversations/chat.ts';
 import { Problem } from '../../domain/problem.ts';
 import type { Log } from '../../lib/log.ts';
 import { toErrorFrame, toFrame } from '../chat-events.ts';
@@ -21,8 +21,6 @@ export type ChatRouteDeps = {
     heartbeatMs?: number;
   };
 };
-
-type LiveRun = Awaited<ReturnType<typeof chat>>;
 
 /** Below the idle limits of common proxies, the shortest of which is 30 s. */
 const defaultHeartbeatMs = 15_000;

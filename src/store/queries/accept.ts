@@ -60,6 +60,7 @@ export async function acceptRun(trx: Transaction<Tables>, input: AcceptRun): Pro
     conversation: toConversation(conversation),
     run: toRun(run),
     message: toMessage(message),
+    sessionId: conversation.session_id ?? input.newSessionId,
     unseen: unseen.map(toMessage),
   };
 }
@@ -75,6 +76,7 @@ export async function withdrawRun(trx: Transaction<Tables>, runId: string, fenci
   if (run === undefined) return;
   const { conversation_id: conversationId, previous_activity: previousActivity } = run;
   if (previousActivity === null) {
+    await trx.deleteFrom('sessions').where('conversation_id', '=', conversationId).execute();
     await trx.deleteFrom('conversations').where('id', '=', conversationId).execute();
     return;
   }

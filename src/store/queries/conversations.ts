@@ -27,16 +27,32 @@ export async function listConversations(db: Kysely<Tables>, input: ListInput): P
 
 export async function deleteConversation(trx: Transaction<Tables>, id: string): Promise<DeleteOutcome> {
   const conversation = await trx.selectFrom('conversations').select('status').where('id', '=', id).executeTakeFirst();
-  if (conversation === undefined) return { kind: 'not_found' };
-  if (conversation.status === 'running') return { kind: 'busy' };
+  if (conversation?.status === 'running') return { kind: 'busy' };
   const sessions = await trx.selectFrom('sessions').select('session_id').where('conversation_id', '=', id).execute();
+  const sessionIds = sessions.map((session) => session.session_id);
+  if (conversation === undefined)
+    return sessionIds.length > 0 ? { kind: 'deleted', sessionIds } : { kind: 'not_found' };
   // The run log has no foreign key to its task (a task may be deleted while it runs), so it does not go by itself.
   await trx
     .deleteFrom('task_run_logs')
     .where('task_id', 'in', (eb) => eb.selectFrom('scheduled_tasks').select('id').where('conversation_id', '=', id))
     .execute();
   await trx.deleteFrom('conversations').where('id', '=', id).execute();
-  return { kind: 'deleted', sessionIds: sessions.map((session) => session.session_id) };
+  return { kind: 'deleted', sessionIds };
+}
+
+export async function forgetSessions(db: Kysely<Tables>, conversationId: string): Promise<void> {
+  await db.deleteFrom('sessions').where('conversation_id', '=', conversationId).execute();
+}
+
+export async function listUnforgotten(db: Kysely<Tables>): Promise<string[]> {
+  const rows = await db
+    .selectFrom('sessions')
+    .select('conversation_id')
+    .distinct()
+    .where('conversation_id', 'not in', (eb) => eb.selectFrom('conversations').select('id'))
+    .execute();
+  return rows.map((row) => row.conversation_id);
 }
 
 /** A conversation may go back to a session that it had before. */

@@ -8,7 +8,15 @@
 import type { Kysely, Transaction } from 'kysely';
 import type { Store } from '../store.ts';
 import { acceptRun, withdrawRun } from './accept.ts';
-import { counts, deleteConversation, getConversation, listConversations } from './conversations.ts';
+import {
+  counts,
+  deleteConversation,
+  forgetSessions,
+  getConversation,
+  listConversations,
+  listUnforgotten,
+  recordSession,
+} from './conversations.ts';
 import { listMessages, recentMessages } from './messages.ts';
 import { toRun } from './rows.ts';
 import { recoverRuns, settleRun, undeliver } from './settle.ts';
@@ -20,6 +28,7 @@ export function makeStore(db: Kysely<Tables>): Store {
   return {
     acceptRun: (input) => atomically((trx) => acceptRun(trx, input)),
     withdrawRun: (runId, fencingToken) => atomically((trx) => withdrawRun(trx, runId, fencingToken)),
+    addSession: (conversationId, sessionId) => atomically((trx) => recordSession(trx, conversationId, sessionId)),
     settleRun: (input) => atomically((trx) => settleRun(trx, input)),
     undeliver: (outboundIds) => atomically((trx) => undeliver(trx, outboundIds)),
     recoverRuns: (input) => atomically((trx) => recoverRuns(trx, input)),
@@ -32,6 +41,8 @@ export function makeStore(db: Kysely<Tables>): Store {
     listMessages: (conversationId, input) => atomically((trx) => listMessages(trx, conversationId, input)),
     recentMessages: (input) => atomically((trx) => recentMessages(trx, input)),
     deleteConversation: (id) => atomically((trx) => deleteConversation(trx, id)),
+    forgetSessions: (conversationId) => forgetSessions(db, conversationId),
+    listUnforgotten: () => listUnforgotten(db),
     counts: () => counts(db),
     close: () => db.destroy(),
   };

@@ -22,8 +22,9 @@ const schema = [
     seen_seq integer not null
   ) strict`,
 
+  // No foreign key: the sessions of a deleted conversation stay on record until their transcripts are gone.
   `create table sessions (
-    conversation_id text not null references conversations (id) on delete cascade,
+    conversation_id text not null,
     session_id text not null,
     primary key (conversation_id, session_id)
   ) strict, without rowid`,

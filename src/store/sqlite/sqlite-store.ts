@@ -34,6 +34,10 @@ export async function createSqliteStore(input: { path: string }): Promise<Store>
 }
 
 function configure(connection: DatabaseSync): void {
+  // Free pages leave the file at each commit: a sync copies the whole file, and one large message that was withdrawn
+  // must not make every later copy as large. It takes effect in a new file, and in another with its next VACUUM.
+  // Set again, it would be written again.
+  if (!shedsFreePages(connection)) connection.exec('PRAGMA auto_vacuum = FULL');
   // WAL, because the volume's reader copies a snapshot while requests go on writing.
   connection.exec('PRAGMA journal_mode = WAL');
   connection.exec('PRAGMA foreign_keys = ON');
@@ -44,9 +48,11 @@ function configure(connection: DatabaseSync): void {
   connection.exec('PRAGMA secure_delete = ON');
 }
 
-/** Every sync copies the whole file. When much of it is free pages (a takeover from 1.x, a great deletion), it is rebuilt. */
+/** A database of 1.x is rebuilt once: without its old tables, and so that free pages leave it from now on. */
 function compact(connection: DatabaseSync): void {
-  const pages = connection.prepare('PRAGMA page_count').get()?.page_count;
-  const free = connection.prepare('PRAGMA freelist_count').get()?.freelist_count;
-  if (Number(free) * 4 > Number(pages)) connection.exec('VACUUM');
+  if (!shedsFreePages(connection)) connection.exec('VACUUM');
+}
+
+function shedsFreePages(connection: DatabaseSync): boolean {
+  return connection.prepare('PRAGMA auto_vacuum').get()?.auto_vacuum === 1;
 }

@@ -88,7 +88,11 @@ class CopyVolume implements Volume {
     const { storeDir, clock } = this.#input;
     const reader = this.#openReader();
     const version = reader.dataVersion();
-    if (version === this.#writtenVersion) return;
+    if (version === this.#writtenVersion) {
+      // What an earlier sync failed at was not a change: all that is committed is on the volume.
+      this.#status = { ...this.#status, durable: true, fault: null };
+      return;
+    }
     await writeSnapshot({
       source: reader.connection,
       temporary: temporaryPath(storeDir),

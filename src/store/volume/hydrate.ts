@@ -10,7 +10,8 @@
 import { copyFile, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { hasCode, messageOf } from './files.ts';
+import { codeOf } from '../../lib/error-code.ts';
+import { messageOf } from './files.ts';
 import { inspectDatabase } from './inspect.ts';
 import { databasePath, isTemporary } from './layout.ts';
 
@@ -67,7 +68,7 @@ async function sizeOf(path: string): Promise<number | null> {
     if (!found.isFile()) throw refusal(path, 'is not a file');
     return found.size;
   } catch (error) {
-    if (hasCode(error, 'ENOENT')) return null;
+    if (codeOf(error) === 'ENOENT') return null;
     throw error;
   }
 }

@@ -3,7 +3,8 @@
  *
  * Rules that every implementation keeps:
  * - `sync` resolves only when everything committed to the runtime database before the call is on the volume, flushed.
- * - A sync that fails leaves the volume as it was: the last good state, which plain `sqlite3` opens.
+ * - A sync that fails leaves a whole database on the volume: the last good one, or, where only its last flush failed, the
+ *   new one. Plain `sqlite3` opens either.
  * - Nothing else touches the volume: no read, no health check.
  */
 
