@@ -5,7 +5,7 @@
 NPM := npm --loglevel=error
 
 node_modules/.package-lock.json: package.json package-lock.json
-	@echo "Installing ..."
+	@echo "Installing what it runs on (about 500 MB, once) ..."
 	@$(NPM) ci --no-audit --no-fund
 	@touch $@
 

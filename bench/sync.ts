@@ -13,12 +13,14 @@ import { systemClock } from '../src/lib/clock.ts';
 import { createLog } from '../src/lib/log.ts';
 import { createSqliteStore } from '../src/store/sqlite/sqlite-store.ts';
 import { createCopyVolume } from '../src/store/volume/copy-volume.ts';
+import { stats } from './stats.ts';
 
 export type SyncFigures = {
   historyMb: number;
   syncs: number;
   syncP50Ms: number;
-  syncP99Ms: number;
+  syncP95Ms: number;
+  syncMaxMs: number;
   longestStallMs: number;
   hydrateMs: number;
 };
@@ -35,12 +37,13 @@ async function measure(input: { historyMb: number; syncs: number }): Promise<Syn
   const folder = await mkdtemp(join(tmpdir(), 'picoclaw-bench-sync-'));
   try {
     const { durationsMs, longestStallMs } = await measureSyncs(folder, input);
-    const sorted = durationsMs.toSorted((a, b) => a - b);
+    const { p50, p95, max } = stats(durationsMs);
     return {
       ...input,
-      syncP50Ms: rounded(percentile(sorted, 0.5)),
-      syncP99Ms: rounded(percentile(sorted, 0.99)),
-      longestStallMs: rounded(longestStallMs),
+      syncP50Ms: p50,
+      syncP95Ms: p95,
+      syncMaxMs: max,
+      longestStallMs: Math.round(longestStallMs),
       hydrateMs: await measureHydrate(folder),
     };
   } finally {
@@ -113,14 +116,6 @@ function watchStalls(): { end(): number } {
       return longestMs;
     },
   };
-}
-
-function percentile(sorted: number[], fraction: number): number {
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * fraction))] ?? 0;
-}
-
-function rounded(ms: number): number {
-  return Math.round(ms * 10) / 10;
 }
 
 function silentLog() {

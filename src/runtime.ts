@@ -49,6 +49,8 @@ export async function createRuntime({ config, log, requestStop }: RuntimeInput):
   if (recovered > 0) log.warn({ runs: recovered }, 'runs that an instance before left unfinished are now interrupted');
   await volume.sync();
 
+  // Not a setting's fault, but whoever runs this should know.
+  log.warn('the agent has the credential of the model API in its environment, where its tools can read it');
   const volumes = await findVolumes(config);
   const agent = createClaudeAgent({
     credential: config.credential,

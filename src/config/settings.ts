@@ -120,23 +120,23 @@ export const settings = {
   storeDir: path({
     variable: 'STORE_DIR',
     description:
-      "Where the durable database is, on a persistent volume. Created if it is not there. Not inside MEMORY_DIR, which is the agent's to write.",
+      'Where the durable database is, on a persistent volume. Created if it is not there. Must be another folder than MEMORY_DIR, and should not be inside it (a warning): the agent writes there.',
     fallback: '/data/store',
   }),
   orgDir: path({
     variable: 'ORG_DIR',
-    description: "An organisation's folder, read only: `CLAUDE.md`, `skills/`, `managed-mcp.json`.",
+    description: "An organisation's folder, read only: its `CLAUDE.md` is appended to the system prompt.",
     fallback: null,
   }),
   skillsDir: path({
     variable: 'SKILLS_DIR',
-    description: "An organisation's skills, one folder each. Need not be there. Checked, not used yet.",
+    description: "An organisation's skills, one folder each. Need not be there. Validated, but without effect yet.",
     fallback: null,
     defaultText: '`$ORG_DIR/skills`, or `/data/skills` without ORG_DIR',
   }),
   builtInSkillsDir: path({
     variable: 'BUILT_IN_SKILLS_DIR',
-    description: 'The skills that come with the server. Need not be there. Checked, not used yet.',
+    description: 'The skills that come with the server. Need not be there. Validated, but without effect yet.',
     fallback: null,
     defaultText: '`built-in-skills` beside the program',
   }),
@@ -147,14 +147,14 @@ export const settings = {
   }),
   outboundTtlDays: integer({
     variable: 'OUTBOUND_TTL_DAYS',
-    description: 'Days that an outbound message which nobody fetched is kept. Checked, not used yet.',
+    description: 'Days that an outbound message which nobody fetched is kept. Validated, but without effect yet.',
     fallback: 7,
     min: 1,
     max: 36_500,
   }),
   taskLogRetention: integer({
     variable: 'TASK_LOG_RETENTION',
-    description: "Entries that a task's run log keeps. Checked, not used yet.",
+    description: "Entries that a task's run log keeps. Validated, but without effect yet.",
     fallback: 100,
     min: 0,
     max: 1_000_000,
