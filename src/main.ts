@@ -13,5 +13,14 @@ const commands = new Map([
 const name = process.argv[2] ?? 'serve';
 const command = commands.get(name);
 if (!command) process.stderr.write(`picoclaw: no command "${name}"; there are: ${[...commands.keys()].join(', ')}\n`);
+async function run(start: () => Promise<number>): Promise<number> {
+  try {
+    return await start();
+  } catch (error) {
+    process.stderr.write(`picoclaw: ${error instanceof Error ? error.message : String(error)}\n`);
+    return 1;
+  }
+}
+
 // A command is over when it says so: a connection that a client keeps open must not hold the process.
-process.exit(command ? await command() : 1);
+process.exit(command ? await run(command) : 1);
