@@ -2,8 +2,8 @@
 
 import { describe, expect, it } from 'vitest';
 import { InvalidCursor } from '../../src/store/store.ts';
+import { accept, contents, exchange, settleInput, tick } from '../support/store-inputs.ts';
 import type { OpenStore } from './store-contract.ts';
-import { accept, contents, exchange, settleInput, tick } from './store-inputs.ts';
 
 export function storeConversations(open: OpenStore): void {
   describe('lists', () => {

@@ -3,8 +3,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Store } from '../../src/store/store.ts';
+import { type Accepted, accept, acceptInput, contents, settleInput, tick } from '../support/store-inputs.ts';
 import type { OpenStore, StoreUnderTest } from './store-contract.ts';
-import { type Accepted, accept, acceptInput, contents, settleInput, tick } from './store-inputs.ts';
 
 type Step =
   | { act: 'accept'; owner: string }

@@ -3,8 +3,8 @@
 import { describe, expect, it } from 'vitest';
 import { Problem } from '../../src/domain/problem.ts';
 import type { Store } from '../../src/store/store.ts';
+import { accept, acceptInput, contents, exchange, settleInput, tick } from '../support/store-inputs.ts';
 import type { OpenStore } from './store-contract.ts';
-import { accept, acceptInput, contents, exchange, settleInput, tick } from './store-inputs.ts';
 
 export function storeRuns(open: OpenStore): void {
   describe('accepting a run', () => {

@@ -1,8 +1,8 @@
 /** What belongs to the conversation between its runs: what its session has seen, what waits to be delivered. */
 
 import { describe, expect, it } from 'vitest';
+import { accept, exchange, settleInput, tick } from '../support/store-inputs.ts';
 import type { OpenStore, StoreUnderTest } from './store-contract.ts';
-import { accept, exchange, settleInput, tick } from './store-inputs.ts';
 
 export function storeSessions(open: OpenStore): void {
   describe('what a session has seen', () => {

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { onTestFinished } from 'vitest';
 import { createSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 import { storeContract } from './store-contract.ts';
-import { temporaryFolder } from './temporary-folder.ts';
 
 storeContract('sqlite', async () => {
   const path = join(temporaryFolder(), 'messages.db');

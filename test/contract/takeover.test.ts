@@ -5,9 +5,9 @@ import { DatabaseSync } from 'node:sqlite';
 import { expect, it, onTestFinished } from 'vitest';
 import { createSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
 import type { Store } from '../../src/store/store.ts';
-import { accept, acceptInput, contents, settleInput } from './store-inputs.ts';
-import { temporaryFolder } from './temporary-folder.ts';
-import { createVersion1, fill } from './version1.ts';
+import { accept, acceptInput, contents, settleInput } from '../support/store-inputs.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
+import { createVersion1, fill } from '../support/version1.ts';
 
 type Row = Record<string, string | number | null>;
 

@@ -6,7 +6,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { createCopyVolume } from '../../src/store/volume/copy-volume.ts';
 import { SyncFailed } from '../../src/store/volume/volume.ts';
-import { contents, exchange, tick } from './store-inputs.ts';
+import { contents, exchange, tick } from '../support/store-inputs.ts';
 import {
   editAndDie,
   fingerprint,
@@ -17,7 +17,7 @@ import {
   silent,
   start,
   writeVersion1,
-} from './volume-place.ts';
+} from '../support/volume-place.ts';
 
 describe('a volume that cannot be used', () => {
   const damage: [string, RegExp, (database: string) => void][] = [

@@ -5,8 +5,17 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, it } from 'vitest';
 import { SyncFailed } from '../../src/store/volume/volume.ts';
-import { accept, contents, exchange, tick } from './store-inputs.ts';
-import { check, copyElsewhere, count, fingerprint, makePlace, onVolume, type Place, start } from './volume-place.ts';
+import { accept, contents, exchange, tick } from '../support/store-inputs.ts';
+import {
+  check,
+  copyElsewhere,
+  count,
+  fingerprint,
+  makePlace,
+  onVolume,
+  type Place,
+  start,
+} from '../support/volume-place.ts';
 
 describe('an empty volume', () => {
   it('is an empty start, which the first sync writes', async () => {

@@ -4,7 +4,7 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createVersion1, fill } from '../contract/version1.ts';
+import { createVersion1, fill } from '../support/version1.ts';
 import { type Model, startModel } from '../support/model.ts';
 import { makeDir, startServer } from '../support/server.ts';
 
