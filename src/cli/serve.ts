@@ -11,6 +11,7 @@ import { type Listening, listen } from '../http/server.ts';
 import { codeOf } from '../lib/error-code.ts';
 import { createLog, type Log } from '../lib/log.ts';
 import { createRuntime, type Runtime } from '../runtime.ts';
+import { decideOnSignal } from './stop-signals.ts';
 
 /** For the last bytes of the last responses. */
 const lastResponsesMs = 2_000;
@@ -86,19 +87,17 @@ function listenFault({ host, port }: { host: string; port: number }, code: strin
   }
 }
 
-/** Ctrl-C under npm arrives twice, from the terminal and from npm: what comes this soon after the first is its echo. */
-const echoMs = 500;
-
 function onSignals(stop: (reason: string) => void, log: Log): () => void {
-  let askedAt: number | null = null;
+  let firstAt: number | null = null;
   const onSignal = (signal: NodeJS.Signals) => {
-    if (askedAt !== null) {
-      if (performance.now() - askedAt < echoMs) return;
+    const decision = decideOnSignal(firstAt === null ? null : performance.now() - firstAt);
+    if (decision === 'stop') {
+      firstAt = performance.now();
+      stop(signal);
+    } else if (decision === 'exit_at_once') {
       log.warn({ signal }, 'second signal: exiting at once');
       process.exit(signal === 'SIGINT' ? 130 : 143);
     }
-    askedAt = performance.now();
-    stop(signal);
   };
   process.on('SIGTERM', onSignal);
   process.on('SIGINT', onSignal);

@@ -2,10 +2,11 @@
 
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type Model, startModel } from '../support/model.ts';
 import { liveProcesses } from '../support/processes.ts';
-import { makeDir, startServer } from '../support/server.ts';
+import { startServer } from '../support/server.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 
 let model: Model;
 let dir: string;
@@ -19,9 +20,8 @@ beforeAll(async () => {
 });
 afterAll(() => model.stop());
 beforeEach(() => {
-  dir = makeDir();
+  dir = temporaryFolder();
 });
-afterEach(() => rmSync(dir, { recursive: true, force: true }));
 
 function userContent(request: { body: { messages: { role: string; content: unknown }[] } } | undefined): string {
   return JSON.stringify(request?.body.messages.filter(({ role }) => role === 'user'));
@@ -49,7 +49,7 @@ describe('after SIGKILL of the server', () => {
     const start = await frames.next();
     const conversation_id = String(start.value?.data.conversation_id);
     await stall.reached;
-    expect(liveProcesses(dir), 'the claude process').toHaveLength(1);
+    expect(liveProcesses(dir), 'the claude process').not.toEqual([]);
     first.kill('SIGKILL');
     await first.exited;
     stall.release();

@@ -1,13 +1,14 @@
 /** The life of the server's process: start, refusal to start, stop. */
 
-import { rmSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type Model, startModel } from '../support/model.ts';
 import { liveProcesses } from '../support/processes.ts';
-import { makeDir, post, readFrames, runServer, serverEnv, startServer } from '../support/server.ts';
+import { post, runServer, serverEnv, startServer } from '../support/server.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 
 let model: Model;
 let dir: string;
@@ -19,9 +20,8 @@ beforeAll(async () => {
 });
 afterAll(() => model.stop());
 beforeEach(() => {
-  dir = makeDir();
+  dir = temporaryFolder();
 });
-afterEach(() => rmSync(dir, { recursive: true, force: true }));
 
 describe('a start that cannot succeed', () => {
   it('names every faulty setting at once, with the fix, and never a secret', async () => {
@@ -39,6 +39,23 @@ describe('a start that cannot succeed', () => {
       expect(stderr).toContain(name);
     for (const value of ['ninety', '5m', 'CST-8', 'make demo']) expect(stderr).toContain(value);
     expect(stdout + stderr).not.toContain('hush');
+  });
+
+  it('names folders that cannot be written together with the other faults', async () => {
+    const [store, memory] = [join(dir, 'a-file'), join(dir, 'another-file')];
+    writeFileSync(store, 'not a folder');
+    writeFileSync(memory, 'not a folder');
+    const { code, stdout, stderr } = await runServer({
+      ...serverEnv(dir, model.url),
+      API_TOKEN: 'hush-hush-0123456789',
+      STORE_DIR: store,
+      MEMORY_DIR: memory,
+      MAX_EXECUTION_MS: '5m',
+    });
+    expect(code).toBe(1);
+    for (const told of ['STORE_DIR', store, 'MEMORY_DIR', memory, 'MAX_EXECUTION_MS', '5m'])
+      expect(stderr).toContain(told);
+    expect(stdout + stderr).not.toMatch(/hush|sk-ant/);
   });
 
   it('refuses to listen beyond loopback without a token', async () => {
@@ -59,10 +76,29 @@ describe('a start that cannot succeed', () => {
     expect(stderr).toMatch(/in use/);
   });
 
-  it('knows its commands', async () => {
-    const { code, stderr } = await runServer(serverEnv(dir, model.url), ['serv']);
+  it('says when the address is none of this machine, and exits 1', async () => {
+    const { code, stderr } = await runServer({
+      ...serverEnv(dir, model.url),
+      HOST: '203.0.113.7',
+      API_TOKEN: 'hush-hush-0123456789',
+    });
     expect(code).toBe(1);
+    expect(stderr).toContain('HOST: 203.0.113.7');
+  });
+
+  it.each(['serv', 'toString', 'constructor'])('knows its commands, of which %s is none', async (command) => {
+    const { code, stderr } = await runServer(serverEnv(dir, model.url), [command]);
+    expect(code).toBe(1);
+    expect(stderr).toContain(`no command "${command}"`);
     expect(stderr).toContain('serve');
+  });
+});
+
+describe('a start', () => {
+  it('warns where everybody may call', async () => {
+    await using server = await startServer({ model, dir });
+    const warning = await server.logged(({ level, msg }) => level === 'warn' && msg?.includes('API_TOKEN') === true);
+    expect(warning.msg).toContain('is not set');
   });
 });
 
@@ -80,28 +116,15 @@ describe('a stop', () => {
     expect(liveProcesses(dir)).toEqual([]);
   });
 
-  it('by Ctrl-C under npm, which delivers it twice, is no less gentle', async () => {
-    await using server = await startServer({ model, dir });
-    const hold = model.fault({ kind: 'hold', when: ({ raw }) => raw.includes('slow') });
-    const answer = server.chat({ message: 'slow' });
-    await hold.reached;
-    server.kill('SIGINT');
-    await server.logged((entry) => entry.msg === 'stopping');
-    server.kill('SIGINT');
-    hold.release();
-    expect(await answer).toMatchObject({ status: 'success' });
-    expect(await server.exited).toBe(0);
-  });
-
   it('interrupts a run that outlasts the grace period, keeps its text, and tells it', async () => {
     await using server = await startServer({ model, dir, env: { SHUTDOWN_GRACE_MS: '300' } });
     const stall = model.fault({ kind: 'stall', afterDeltas: 1, when: ({ raw }) => raw.includes('slow') });
-    const response = await post(`${server.url}/chat`, { message: 'slow', stream: true });
-    const frames = readFrames(response);
-    await stall.reached;
-    server.kill('SIGTERM');
     const all = [];
-    for await (const frame of frames) all.push(frame);
+    for await (const frame of server.stream({ message: 'slow' })) {
+      // The text that is to be kept has come through.
+      if (frame.event === 'chunk') server.kill('SIGTERM');
+      all.push(frame);
+    }
     expect(all.at(-1)).toMatchObject({ event: 'done', data: { status: 'error', result: 'Slow and' } });
     expect(String(all.at(-1)?.data.error)).toMatch(/shutdown/);
     expect(await server.exited).toBe(0);
@@ -123,6 +146,15 @@ describe('a stop', () => {
     expect(response.status).toBe(200);
     expect(await response.json()).toMatchObject({ status: 'stopping', reason: 'maintenance' });
     expect(await server.exited).toBe(0);
+  });
+
+  it('that cannot write what changed last exits 1', async () => {
+    await using server = await startServer({ model, dir });
+    rmSync(join(dir, 'store'), { recursive: true });
+    expect((await post(`${server.url}/chat`, { message: 'hello' })).status).toBe(503);
+    server.kill('SIGTERM');
+    expect(await server.exited).toBe(1);
+    expect(await server.logged(({ msg }) => msg === 'stopped')).toMatchObject({ clean: false });
   });
 
   it('is cut short by a second signal', async () => {
