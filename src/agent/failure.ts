@@ -119,6 +119,8 @@ const openings: Partial<Record<ProblemCode, string>> = {
   model_unreachable: 'The model API cannot be reached.',
   model_refused: 'The model API refused the request.',
   model_failed: 'The model API failed.',
+  // The CLI's own words name a setting of its own.
+  limit_reached: 'The answer was longer than the model may write.',
 };
 
 function describe(code: ProblemCode, said: string): Problem {

@@ -79,7 +79,7 @@ async function runOnce(deps: SessionDeps, input: OnceInput, onEvent: OnEvent): P
     const isTaken = async () => (await promptsIn(configDir, session.id, [prompt.id])).has(prompt.id);
     const kept: Kept = {
       promptTaken: outcome.outcome === 'success' || (await isTaken()),
-      replyKept: performed.tally.model === null || (await holdsReply(configDir, session.id, prompt.id)),
+      replyKept: !performed.tally.hasSpoken || (await holdsReply(configDir, session.id, prompt.id)),
     };
     return {
       result: toResult(session, outcome, performed, kept),

@@ -13,6 +13,8 @@ import { isByCli } from './translate.ts';
 
 export type Tally = {
   model: string | null;
+  /** Whether the model has said anything at all. */
+  hasSpoken: boolean;
   /** The main loop's, message by message; for a run without a result. */
   streamedUsage: Usage;
   /** Whether the model API is being waited for, rather than a tool. */
@@ -24,6 +26,7 @@ export type Tally = {
 
 export const emptyTally: Tally = {
   model: null,
+  hasSpoken: false,
   streamedUsage: noUsage,
   awaitsModel: false,
   apiError: null,
@@ -42,7 +45,7 @@ export function observe(tally: Tally, message: SDKMessage): Tally {
         // A message without a stream has no event that ends it; with a tool in it, the tool is what is waited for.
         const usesTool = message.message.content.some((block) => block.type === 'tool_use');
         const { model } = message.message;
-        return { ...tally, model, apiError: null, awaitsModel: tally.awaitsModel && !usesTool };
+        return { ...tally, model, hasSpoken: true, apiError: null, awaitsModel: tally.awaitsModel && !usesTool };
       }
       if (message.error === undefined) return tally;
       const texts = message.message.content.flatMap((block) => (block.type === 'text' ? [block.text] : []));
@@ -100,6 +103,8 @@ function observeStream(tally: Tally, event: Extract<SDKMessage, { type: 'stream_
       const started = { ...readUsage(event.message.usage), outputTokens: 0 };
       return { ...tally, awaitsModel: true, streamedUsage: addUsage(tally.streamedUsage, started) };
     }
+    case 'content_block_delta':
+      return tally.hasSpoken ? tally : { ...tally, hasSpoken: true };
     case 'message_delta': {
       const written = { ...noUsage, outputTokens: readUsage(event.usage).outputTokens };
       return { ...tally, awaitsModel: false, streamedUsage: addUsage(tally.streamedUsage, written) };

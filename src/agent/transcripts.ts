@@ -103,7 +103,9 @@ const endBytes = 1_048_576;
 
 async function readEnd(path: string): Promise<string> {
   await using file = await open(path);
-  const { size } = await file.stat();
+  const stats = await file.stat();
+  if (!stats.isFile()) return '';
+  const { size } = stats;
   const from = Math.max(0, size - endBytes);
   const { buffer, bytesRead } = await file.read(Buffer.alloc(size - from), 0, size - from, from);
   return buffer.toString('utf8', 0, bytesRead);

@@ -44,6 +44,7 @@ const endings: [string, Partial<Ending>, string][] = [
   ['a status of the last retry only', { result: made(failed), tally: apiError(529, 'overloaded') }, 'model_overloaded'],
   ['a class without a status', { result: made(failed), tally: apiError(null, 'rate_limit') }, 'model_rate_limited'],
   ['a network error', { result: made(failed), tally: apiError(null, 'unknown', 'ECONNREFUSED') }, 'model_unreachable'],
+  ['an answer that is too long', { result: made(failed), tally: apiError(null, 'max_output_tokens') }, 'limit_reached'],
   ['an answer of something else', { result: made(failed), tally: apiError(null, 'unknown') }, 'model_failed'],
 ];
 
@@ -68,6 +69,16 @@ test('a caller reads the API’s words where it refused the request, shortened, 
   expect(detail(400, 'x'.repeat(2_000)).length).toBeLessThan(600);
   expect(detail(401, 'invalid key sk-ant-123')).not.toContain('sk-ant-123');
   expect(detail(500, 'host db-7.internal')).not.toContain('internal');
+});
+
+test('the CLI’s advice to set a variable of its own does not reach a caller', () => {
+  const said = 'API Error: response exceeded the maximum. Set the CLAUDE_CODE_MAX_OUTPUT_TOKENS environment variable.';
+  const options = { maxTurns: null, maxBudgetUsd: null };
+  const tally = apiError(null, 'max_output_tokens', said);
+  const outcome = decideOutcome({ cut: null, death: null, tally, options, result: made({ ...failed, result: said }) });
+  expect(outcome.outcome === 'error' && outcome.problem.message).toBe(
+    'The answer was longer than the model may write.',
+  );
 });
 
 test('a session is resumed where it can be, created where there is none, and begun afresh where it is lost', () => {

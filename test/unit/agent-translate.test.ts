@@ -68,6 +68,26 @@ test('of a broken message the settled blocks stand, and the next message goes on
   ]);
 });
 
+test('a message that met the output limit is gone on with by the next', () => {
+  const cut = [start('a'), block(), delta('Once up'), settled('a', 'Once up'), stop('max_tokens')];
+  const goesOn = [{ type: 'message', continues: true }, text('on a time.')];
+  expect(told(...cut, start('b'), block(), delta('on a time.')).slice(2)).toEqual(goesOn);
+  expect(told(...cut, settled('b', 'on a time.')).slice(2)).toEqual(goesOn);
+});
+
+test('a message that the model declined is taken back by the next', () => {
+  const declined = [start('a'), block(), delta('I can'), settled('a', 'I can'), stop('refusal')];
+  expect(told(...declined, start('b'), block(), delta('Yes.')).slice(2)).toEqual([{ type: 'restart' }, text('Yes.')]);
+  expect(told(...declined, settled('b', 'Yes.')).slice(2)).toEqual([{ type: 'restart' }, text('Yes.')]);
+});
+
+test('why one message ended says nothing of the next', () => {
+  const events = told(start('a'), stop('max_tokens'), start('b'), stop(), start('c'), stop('refusal'), start('d'));
+  expect(events.slice(1)).toEqual([{ type: 'message', continues: true }, { type: 'message' }, { type: 'restart' }]);
+  const unended = stream({ type: 'message_delta', delta: { stop_reason: null }, usage: {} });
+  expect(told(start('a'), stop('max_tokens'), start('b'), unended, start('c')).at(-1)).toEqual({ type: 'restart' });
+});
+
 test('a message without a stream is taken whole, block by block', () => {
   const events = told(settled('a', 'One.'), settled('a', 'Two.'), settled('b', 'Three.'));
   expect(events).toEqual([{ type: 'message' }, text('One.'), text('Two.'), { type: 'message' }, text('Three.')]);
@@ -143,8 +163,8 @@ function delta(said: string): Loose {
   return stream({ type: 'content_block_delta', index: 0, delta: { type: 'text_delta', text: said } });
 }
 
-function stop(): Loose {
-  return stream({ type: 'message_delta', delta: { stop_reason: 'end_turn' }, usage: { output_tokens: 1 } });
+function stop(reason = 'end_turn'): Loose {
+  return stream({ type: 'message_delta', delta: { stop_reason: reason }, usage: { output_tokens: 1 } });
 }
 
 function settled(id: string, said: string): Loose {
