@@ -2,10 +2,12 @@
 
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { mkdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type AgentHost, startAgentHost } from '../support/agent-host.ts';
+import { claudesOf, signalClaude, signalStarting, untilRunning } from '../support/agent-processes.ts';
+import { until } from '../support/until.ts';
 
 const unhandled: unknown[] = [];
 const keep = (reason: unknown) => void unhandled.push(reason);
@@ -43,7 +45,7 @@ test('an abort at any moment of the start ends the run', async () => {
   host.model.mock.on({ userMessage: /.*/ }, { content: 'Yes.' });
   const seen = new AbortController();
   const running = host.run('hello', { signal: seen.signal });
-  while ((await host.processes()).length === 0);
+  await until('a process is there', async () => (await host.processes()).length > 0);
   seen.abort();
 
   const ran = await running;
@@ -99,7 +101,7 @@ test('a claude process that does not obey an interrupt is killed', async () => {
   const sessionId = randomUUID();
   void hold.reached.then(async () => {
     // The CLI asks the model first and writes its transcript a moment later.
-    while ((await host.agent.heldPrompts(sessionId, [prompt.id])).size === 0);
+    await until('the prompt is held', async () => (await host.agent.heldPrompts(sessionId, [prompt.id])).size > 0);
     await signalClaude(host, 'SIGSTOP');
     deadline.abort();
   });
@@ -111,7 +113,7 @@ test('a claude process that does not obey an interrupt is killed', async () => {
   await expectToGoOn(host, ran.sessionId);
 });
 
-test('a claude process that is killed before it has written anything says that the prompt was not taken', async () => {
+test('a claude process that is killed while the model is waited for tells truthfully whether the prompt was taken', async () => {
   await using host = await startAgentHost();
   host.model.mock.on({ userMessage: /.*/ }, { content: 'Yes.' });
   const hold = host.model.fault({ kind: 'hold' });
@@ -146,7 +148,7 @@ test('a claude process that is killed while it starts fails the run, and frees i
   await using host = await startAgentHost({ limits: { maxConcurrentStarts: 1 } });
   host.model.mock.on({ userMessage: /.*/ }, { content: 'Yes.' });
   const running = host.run('hello');
-  while (!(await signalClaude(host, 'SIGKILL')));
+  await signalStarting(host, 'SIGKILL');
 
   const ran = await running;
 
@@ -158,7 +160,7 @@ test('a start that hangs ends by its deadline, and frees its place', async () =>
   await using host = await startAgentHost({ limits: { maxConcurrentStarts: 1, startMs: 1_500, interruptMs: 100 } });
   host.model.mock.on({ userMessage: /.*/ }, { content: 'Yes.' });
   const running = host.run('hello');
-  while (!(await signalClaude(host, 'SIGSTOP')));
+  await signalStarting(host, 'SIGSTOP');
 
   const ran = await running;
 
@@ -172,14 +174,14 @@ test('no more processes start at once than the limit says, and one that waits ca
   host.model.mock.on({ userMessage: /.*/ }, { content: 'Yes.' });
   const impatient = new AbortController();
   const first = host.run('one');
-  while (!(await signalClaude(host, 'SIGSTOP')));
+  await signalStarting(host, 'SIGSTOP');
   const second = host.run('two');
   const third = host.run('three', { signal: impatient.signal });
   impatient.abort();
 
   const gaveUp = await third;
   expect(gaveUp.result).toMatchObject({ outcome: 'interrupted', promptTaken: false });
-  expect((await claudes(host)).length).toBe(1);
+  expect((await claudesOf(host)).length).toBe(1);
   await signalClaude(host, 'SIGCONT');
 
   expect((await Promise.all([first, second])).map((ran) => ran.result.outcome)).toEqual(['success', 'success']);
@@ -241,6 +243,9 @@ test('a run whose working directory is gone fails with a reason, and frees its p
 
   expect(ran.result).toMatchObject({ outcome: 'error', error: { code: 'agent_failed' }, promptTaken: false });
   expect(ran.result.error?.detail).not.toContain(host.memoryDir);
+  const logged = host.log.find((line) => line.includes('could not be prepared'));
+  expect(logged).toContain('ENOENT');
+  expect(logged).toContain(host.memoryDir);
   await mkdir(host.memoryDir);
   expect((await host.run('hello')).result.outcome).toBe('success');
 });
@@ -255,7 +260,7 @@ test('a claude process dies with its host, even when the host is killed', async 
 
   child.kill('SIGKILL');
 
-  while ((await host.processes()).length > 0);
+  await until('no process is left', async () => (await host.processes()).length === 0);
   hold.release();
 });
 
@@ -266,32 +271,4 @@ async function expectToGoOn(host: AgentHost, sessionId: string): Promise<void> {
 
 function bash(command: string): { name: string; arguments: string } {
   return { name: 'Bash', arguments: JSON.stringify({ command, description: 'Run it' }) };
-}
-
-async function claudes(host: AgentHost): Promise<number[]> {
-  const found = await Promise.all(
-    (await host.processes()).map(async ({ pid }) => {
-      const name = await readFile(`/proc/${pid}/comm`, 'utf8').catch(() => '');
-      return name.trim() === 'claude' ? [pid] : [];
-    }),
-  );
-  // Its threads and forks carry the name too, so only those that the test itself has started.
-  const own = await Promise.all(found.flat().map(async (pid) => ((await parentOf(pid)) === process.pid ? [pid] : [])));
-  return own.flat();
-}
-
-async function parentOf(pid: number): Promise<number> {
-  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
-  return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
-}
-
-/** Whether there was one to signal. */
-async function signalClaude(host: AgentHost, signal: NodeJS.Signals): Promise<boolean> {
-  const pids = await claudes(host);
-  for (const pid of pids) process.kill(pid, signal);
-  return pids.length > 0;
-}
-
-async function untilRunning(host: AgentHost, command: string, count: number): Promise<void> {
-  while ((await host.processes()).filter((each) => each.command === command).length < count);
 }

@@ -75,12 +75,15 @@ test('an abort in mid-stream ends the run as interrupted with its text so far, a
   host.model.mock.on({ userMessage: /and then/ }, { content: 'The end.' });
   const stall = host.model.fault({ kind: 'stall', afterDeltas: 3 });
   const deadline = new AbortController();
-  void stall.reached.then(() => deadline.abort());
 
-  const ran = await host.run('long story', { signal: deadline.signal });
+  const ran = await host.run('long story', {
+    signal: deadline.signal,
+    onEvent: (event) => event.type === 'text' && deadline.abort(),
+  });
 
   expect(ran.result).toMatchObject({ outcome: 'interrupted', error: null, promptTaken: true });
-  expect('Once upon a time there was a very long story.').toContain(ran.text);
+  expect(ran.text).not.toBe('');
+  expect('Once upon a time there was a very long story.'.startsWith(ran.text)).toBe(true);
   expect(await host.processes()).toEqual([]);
   stall.release();
 

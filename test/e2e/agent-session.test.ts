@@ -57,9 +57,18 @@ test('a session that the agent itself refuses is begun afresh in the same run', 
   const entry = { type: 'user', message: null, uuid: randomUUID() };
   await writeFile(await transcriptOf(host, first.sessionId), `${JSON.stringify(entry)}\n`);
 
-  const second = await host.run('second', { sessionId: first.sessionId, resume: true });
+  const freshId = randomUUID();
+  const fresh = { id: randomUUID(), text: 'told afresh: second' };
+
+  const second = await host.run('second', {
+    sessionId: first.sessionId,
+    resume: true,
+    freshSession: async () => ({ sessionId: freshId, prompt: fresh }),
+  });
 
   expect(second.result).toMatchObject({ outcome: 'success', freshBecause: 'the agent found no conversation in it' });
+  expect(second.result.sessionId).toBe(freshId);
+  expect(await host.agent.heldPrompts(freshId, [fresh.id])).toEqual(new Set([fresh.id]));
   expect(second.events.map((event) => event.type)).toEqual(['message', 'text']);
   expect(host.model.requests().length).toBe(2);
   expect(host.model.requests()[1]?.raw).toContain('told afresh: second');
@@ -85,6 +94,30 @@ for (const [how, damage] of Object.entries(damaged)) {
     expect(host.model.requests()[1]?.raw).toContain('first');
   });
 }
+
+test('a volume whose sessions cannot be read fails the run, and the session is not begun afresh', async () => {
+  await using host = await startAgentHost();
+  host.model.mock.on({ userMessage: /.*/ }, { content: 'Yes.' });
+  const first = await host.run('first');
+  const projects = join(host.configDir, 'projects');
+  await rename(projects, `${projects}-away`);
+  // What root cannot read either.
+  await writeFile(projects, '');
+  let asked = 0;
+  const freshSession = async () => {
+    asked += 1;
+    return { sessionId: randomUUID(), prompt: { id: randomUUID(), text: 'afresh' } };
+  };
+  const again = { sessionId: first.sessionId, resume: true, freshSession };
+
+  await expect(host.run('second', again)).rejects.toThrow('ENOTDIR');
+
+  await rm(projects);
+  await rename(`${projects}-away`, projects);
+  const third = await host.run('third', again);
+  expect(third.result).toMatchObject({ outcome: 'success', sessionId: first.sessionId, freshBecause: null });
+  expect(asked).toBe(0);
+});
 
 test('a session that exists already is gone on with, though a new one was asked for', async () => {
   await using host = await startAgentHost();
