@@ -1,7 +1,8 @@
 /** SIGKILL at every step of a run: what a client finds afterwards (docs/architecture.md, the table of crash points). */
 
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type Model, startModel } from '../support/model.ts';
 import { liveProcesses } from '../support/processes.ts';
@@ -22,6 +23,10 @@ afterAll(() => model.stop());
 beforeEach(() => {
   dir = temporaryFolder();
 });
+
+function transcripts(): string[] {
+  return readdirSync(join(dir, 'memory/.claude'), { recursive: true, encoding: 'utf8' }).map((path) => basename(path));
+}
 
 function userContent(request: { body: { messages: { role: string; content: unknown }[] } } | undefined): string {
   return JSON.stringify(request?.body.messages.filter(({ role }) => role === 'user'));
@@ -99,6 +104,25 @@ describe('after SIGKILL of the server', () => {
     await first.exited;
     await answer;
     await expect.poll(() => liveProcesses(dir), { timeout: 10_000 }).toEqual([]);
+  });
+
+  it('in the middle of a deletion: the next start removes the transcript', async () => {
+    await using first = await startServer({ model, dir });
+    const { conversation_id, session_id } = await first.chat({ message: 'remember me' });
+    const kept = await first.chat({ message: 'remember me too' });
+    first.kill('SIGKILL');
+    await first.exited;
+    // As a deletion leaves it whose rows are gone from the volume and whose transcript is not.
+    rmSync(join(dir, 'local'), { recursive: true });
+    const volume = new DatabaseSync(join(dir, 'store/messages.db'));
+    volume.prepare('delete from conversations where id = ?').run(conversation_id);
+    volume.close();
+    expect(transcripts()).toContain(`${session_id}.jsonl`);
+
+    await using second = await startServer({ model, dir });
+    await expect.poll(transcripts, { timeout: 20_000 }).not.toContain(`${session_id}.jsonl`);
+    expect(transcripts()).toContain(`${kept.session_id}.jsonl`);
+    expect((await second.get(`/chat/${conversation_id}`)).status).toBe(404);
   });
 
   it('with the local database lost as well, the volume alone has everything', async () => {

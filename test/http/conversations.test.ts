@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { expectProblem, startApp, type TestApp } from '../support/http-app.ts';
@@ -156,15 +157,87 @@ describe('DELETE /chat/:id', () => {
     expect((await answer).body.status).toBe('success');
   });
 
-  it('is a 503 when it cannot be made durable, and can be asked for again', async () => {
+  it('is a 503 that forgets nothing while it cannot be made durable, and is done when it is asked for again', async () => {
     await using app = await startApp();
-    const id = await begin(app);
+    const { body } = await app.post('/chat', { message: 'x' });
+    const id = String(body.conversation_id);
     app.breakVolume();
+    for (const _ of ['once', 'and again']) {
+      const refused = await app.send(`/chat/${id}`, { method: 'DELETE' });
+      expectProblem(refused, 503, 'not_durable');
+      expect(refused.body).toMatchObject({ conversation_id: id });
+    }
+    expect(app.agent.forgotten).toEqual([]);
+    app.repairVolume();
+    expect((await app.send(`/chat/${id}`, { method: 'DELETE' })).status).toBe(204);
+    expect(app.agent.forgotten).toEqual([body.session_id]);
+    expectProblem(await app.send(`/chat/${id}`, { method: 'DELETE' }), 404, 'not_found');
+  });
+
+  it('is a 503 while the transcript cannot be removed, and is done when it is asked for again', async () => {
+    await using app = await startApp();
+    const { body } = await app.post('/chat', { message: 'x' });
+    const id = String(body.conversation_id);
+    app.agent.beforeForget = () => {
+      throw new Error('EROFS: /data/memory/.claude');
+    };
     const refused = await app.send(`/chat/${id}`, { method: 'DELETE' });
     expectProblem(refused, 503, 'not_durable');
-    expect(refused.body).toMatchObject({ conversation_id: id });
+    expect(refused.body).toMatchObject({ conversation_id: id, detail: expect.stringContaining('transcript') });
+    expect(JSON.stringify(refused.body)).not.toContain('EROFS');
+    app.agent.beforeForget = () => undefined;
+    expect((await app.send(`/chat/${id}`, { method: 'DELETE' })).status).toBe(204);
+    expect(app.agent.forgotten).toEqual([body.session_id]);
+    expect(await app.store.listUnforgotten()).toEqual([]);
+    expectProblem(await app.send(`/chat/${id}`, { method: 'DELETE' }), 404, 'not_found');
+  });
+
+  it('is no 404 before the volume knows it too', async () => {
+    await using app = await startApp();
+    const id = await begin(app);
+    // The transcript goes; that it is gone cannot be written.
+    app.agent.beforeForget = () => app.breakVolume();
+    expectProblem(await app.send(`/chat/${id}`, { method: 'DELETE' }), 503, 'not_durable');
+    expectProblem(await app.send(`/chat/${id}`, { method: 'DELETE' }), 503, 'not_durable');
     app.repairVolume();
-    expect([204, 404]).toContain((await app.send(`/chat/${id}`, { method: 'DELETE' })).status);
+    expectProblem(await app.send(`/chat/${id}`, { method: 'DELETE' }), 404, 'not_found');
+  });
+
+  it('forgets every session that the conversation had', async () => {
+    await using app = await startApp();
+    const first = await app.post('/chat', { message: 'x' });
+    const conversation_id = String(first.body.conversation_id);
+    const [taken, begun] = [randomUUID(), randomUUID()];
+    app.agent.next({ result: { sessionId: taken, freshBecause: 'the transcript was gone' } });
+    expect((await app.post('/chat', { message: 'y', conversation_id })).body.session_id).toBe(taken);
+    await app.store.addSession(conversation_id, begun);
+    expect((await app.fetch(`/chat/${conversation_id}`, { method: 'DELETE' })).status).toBe(204);
+    expect([...app.agent.forgotten].sort()).toEqual([String(first.body.session_id), taken, begun].sort());
+  });
+
+  it('is finished at the next start, where the server died before the transcripts were gone', async () => {
+    await using app = await startApp();
+    const [first, kept] = [await app.post('/chat', { message: 'x' }), await app.post('/chat', { message: 'y' })];
+    await app.store.deleteConversation(String(first.body.conversation_id));
+    await app.finishDeletions();
+    expect(app.agent.forgotten).toEqual([first.body.session_id]);
+    await app.finishDeletions();
+    expect(app.agent.forgotten).toEqual([first.body.session_id]);
+    expect((await app.send(`/chat/${String(kept.body.conversation_id)}`)).status).toBe(200);
+  });
+
+  it('that cannot be finished at a start is tried at the next, and stops neither', async () => {
+    await using app = await startApp();
+    const { body } = await app.post('/chat', { message: 'x' });
+    await app.store.deleteConversation(String(body.conversation_id));
+    app.agent.beforeForget = () => {
+      throw new Error('EROFS');
+    };
+    await app.finishDeletions();
+    expect(app.logs().filter(({ level }) => level === 'error')).toMatchObject([{ err: { code: 'not_durable' } }]);
+    app.agent.beforeForget = () => undefined;
+    await app.finishDeletions();
+    expect(app.agent.forgotten).toEqual([body.session_id]);
   });
 });
 

@@ -17,6 +17,7 @@ import { EventSourceParserStream } from 'eventsource-parser/stream';
 import { pino } from 'pino';
 import { expect, onTestFinished } from 'vitest';
 import { z } from 'zod';
+import { finishDeletions } from '../../src/conversations/delete.ts';
 import { type AppDeps, type AppSettings, createApp, type HttpApp } from '../../src/http/app.ts';
 import { type HealthReport, readHealth } from '../../src/http/health.ts';
 import { systemClock } from '../../src/lib/clock.ts';
@@ -51,6 +52,8 @@ export type TestApp = AsyncDisposable & {
   /** Resolves with the line that the request's id is on, past or to come. */
   requestLine(requestId: string): Promise<LogLine>;
   stopReasons: (string | null)[];
+  /** As at a start. */
+  finishDeletions(): Promise<void>;
   /** The volume cannot be written until `repairVolume`. */
   breakVolume(): void;
   repairVolume(): void;
@@ -143,6 +146,7 @@ export async function startApp(input: AppInput = {}): Promise<TestApp> {
     logs: () => lines.map(parseObject),
     requestLine,
     stopReasons,
+    finishDeletions: () => finishDeletions({ store, volume, agent, log }),
     breakVolume: () => {
       rmSync(storeDir, { recursive: true });
       writeFileSync(storeDir, 'not a folder');
