@@ -46,6 +46,8 @@ export type TestApp = AsyncDisposable & {
   stream(body: object): Promise<Frames>;
   /** Rows of each table. */
   rows(): Record<string, number>;
+  /** What a query finds in the volume's database. */
+  onVolume(query: string): Json[];
   /** On the runtime database, beside the store. */
   sql(statement: string, ...values: (string | number | null)[]): void;
   logs(): LogLine[];
@@ -64,6 +66,10 @@ export type AppInput = {
   stopping?: () => boolean;
   health?: () => Promise<HealthReport>;
   operations?: (real: AppDeps['operations']) => AppDeps['operations'];
+  /** In front of the real store, for a fault that its files cannot have on demand. */
+  store?: (real: Store) => Store;
+  /** In front of each sync of a request. */
+  beforeSync?: () => Promise<void>;
 };
 
 export async function startApp(input: AppInput = {}): Promise<TestApp> {
@@ -77,10 +83,18 @@ export async function startApp(input: AppInput = {}): Promise<TestApp> {
   const { log, lines, requestLine } = captureLog();
   const clock = systemClock;
   const agent = new ScriptedAgent();
-  const volume = createCopyVolume({ storeDir, localDbPath, clock, log });
-  await volume.hydrate();
-  const store = await createSqliteStore({ path: localDbPath });
-  await volume.sync();
+  const copyVolume = createCopyVolume({ storeDir, localDbPath, clock, log });
+  await copyVolume.hydrate();
+  const sqliteStore = await createSqliteStore({ path: localDbPath });
+  await copyVolume.sync();
+  const store = input.store?.(sqliteStore) ?? sqliteStore;
+  const volume = {
+    status: () => copyVolume.status(),
+    sync: async () => {
+      await input.beforeSync?.();
+      await copyVolume.sync();
+    },
+  };
   const settings: AppSettings = { ...defaultSettings, ...input.settings };
   const runs = new Runs({
     store,
@@ -139,6 +153,13 @@ export async function startApp(input: AppInput = {}): Promise<TestApp> {
       return readFrames(response);
     },
     rows: () => countRows(localDbPath),
+    onVolume: (query) => {
+      using db = new DatabaseSync(join(storeDir, 'messages.db'), { readOnly: true });
+      return db
+        .prepare(query)
+        .all()
+        .map((row) => ({ ...row }));
+    },
     sql: (statement, ...values) => {
       using db = new DatabaseSync(localDbPath);
       db.prepare(statement).run(...values);
@@ -157,8 +178,8 @@ export async function startApp(input: AppInput = {}): Promise<TestApp> {
     },
     async [Symbol.asyncDispose]() {
       await runs.stop({ graceMs: 0 });
-      await volume.stop();
-      await store.close();
+      await copyVolume.stop();
+      await sqliteStore.close();
     },
   };
 }
