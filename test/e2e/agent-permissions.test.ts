@@ -1,6 +1,6 @@
 /** One conversation cannot reach another's session with the file tools, and keeps its own large results. */
 
-import { readdir, readFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { type AgentHost, startAgentHost } from '../support/agent-host.ts';
@@ -10,6 +10,8 @@ test('transcripts and results of another session cannot be read, searched, found
   const { transcript, result } = await converse(host);
   const before = await readFile(transcript, 'utf8');
   const projects = join(host.configDir, 'projects');
+  await mkdir(join(host.configDir, 'sessions'), { recursive: true });
+  await writeFile(join(host.configDir, 'sessions', 'x'), 'the word is xyzzy');
   const attempts: Record<string, [string, object]> = {
     'read the transcript': ['Read', { file_path: transcript }],
     'read it by a relative path': ['Read', { file_path: transcript.slice(host.memoryDir.length + 1) }],
@@ -20,6 +22,11 @@ test('transcripts and results of another session cannot be read, searched, found
     'find the files': ['Glob', { pattern: '**/*.jsonl', path: projects }],
     'overwrite the transcript': ['Write', { file_path: transcript, content: 'gone' }],
     'edit the transcript': ['Edit', { file_path: transcript, old_string: 'xyzzy', new_string: 'gone' }],
+    'read the token of a live process': ['Read', { file_path: join(host.configDir, 'sessions', 'x') }],
+    'write local settings': [
+      'Write',
+      { file_path: join(host.memoryDir, '.claude/settings.local.json'), content: '{}' },
+    ],
     'write settings with hooks': ['Write', { file_path: join(host.memoryDir, '.claude/settings.json'), content: '{}' }],
   };
 
@@ -29,7 +36,7 @@ test('transcripts and results of another session cannot be read, searched, found
     expect(seen, what).not.toMatch(/the word is xyzzy|\\n59999|[0-9a-f-]{36}\.jsonl(?! has been denied)/);
   }
   expect(await readFile(transcript, 'utf8')).toBe(before);
-  expect(await readdir(host.configDir)).not.toContain('settings.json');
+  expect((await readdir(host.configDir)).filter((name) => name.startsWith('settings'))).toEqual([]);
 });
 
 test('a session reads its own large results, and the agent writes its persona and skills', async () => {

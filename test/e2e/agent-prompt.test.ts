@@ -1,6 +1,6 @@
 /** What reaches the model: the prompt as written, the persona, the tools; and what never does. */
 
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { access, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -76,7 +76,25 @@ test('an MCP server named in the working directory is not connected', async () =
   const ran = await host.run('hello');
 
   expect(ran.result.warnings).toEqual([]);
-  await expect(import('node:fs/promises').then((fs) => fs.stat(touched))).rejects.toThrow('ENOENT');
+  await expect(access(touched)).rejects.toThrow('ENOENT');
+});
+
+test('hooks in the settings of the working directory run, and those of the host’s user and of the sessions’ folder do not', async () => {
+  const configDir = await mkdtemp(join(tmpdir(), 'picoclaw-config-'));
+  await using host = await startAgentHost({ configDir });
+  host.model.mock.on({ userMessage: /hello/ }, { content: 'Hi.' });
+  const places = { project: join(host.memoryDir, '.claude'), home: join(host.homeDir, '.claude'), config: configDir };
+  for (const [name, dir] of Object.entries(places)) {
+    await mkdir(dir, { recursive: true });
+    const hook = { type: 'command', command: `touch ${join(host.memoryDir, `ran-${name}`)}` };
+    await writeFile(join(dir, 'settings.json'), JSON.stringify({ hooks: { SessionStart: [{ hooks: [hook] }] } }));
+  }
+
+  await host.run('hello');
+
+  const ran = (await readdir(host.memoryDir)).filter((name) => name.startsWith('ran-'));
+  expect(ran).toEqual(['ran-project']);
+  await rm(configDir, { recursive: true });
 });
 
 test('the organisation’s CLAUDE.md is appended, and an edit of it reaches a session that exists', async () => {
@@ -115,9 +133,26 @@ test('an override replaces the preset and the organisation’s prompt, but not t
   expect(request?.raw).toContain('The persona of the test.');
 });
 
+test('an override that is edited between two runs reaches a session that exists', async () => {
+  await using before = await startAgentHost({ systemPromptOverride: 'You answer in verse.' });
+  before.model.mock.on({ userMessage: /hello/ }, { content: 'Hi.' });
+  const { model, memoryDir } = before;
+  await using after = await startAgentHost({ model, memoryDir, systemPromptOverride: 'You answer in prose.' });
+
+  const { sessionId } = await before.run('hello');
+  const second = await after.run('hello', { sessionId, resume: true });
+
+  expect(second.result).toMatchObject({ outcome: 'success', sessionId, freshBecause: null });
+  const systems = model.requests().map((request) => JSON.stringify(request.body.system));
+  expect(systems[0]).toContain('You answer in verse.');
+  expect(systems[1]).toContain('You answer in prose.');
+  expect(systems[1]).not.toContain('verse');
+});
+
 test('nothing of the server’s environment reaches what the agent runs, save what programs need', async () => {
   const baseEnv = {
-    ...process.env,
+    PATH: process.env.PATH,
+    HOME: tmpdir(),
     API_TOKEN: 'server-token',
     AWS_SECRET_ACCESS_KEY: 'cloud-secret',
     LC_TIME: 'de_DE',
