@@ -2,7 +2,6 @@
 
 import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { type AgentHost, startAgentHost } from '../support/agent-host.ts';
@@ -184,7 +183,8 @@ async function transcriptOf(host: AgentHost, sessionId: string): Promise<string>
 
 /** What is named after the session below the memory folder and among the CLI's temporary files. */
 async function namesOf(host: AgentHost, sessionId: string): Promise<string[]> {
-  const temporary = join(tmpdir(), `claude-${process.getuid?.()}`);
+  // The processes of the tests have no TMPDIR.
+  const temporary = `/tmp/claude-${process.getuid?.()}`;
   const names = await Promise.all([host.memoryDir, temporary].map((path) => readdir(path, { recursive: true })));
   return names.flat().filter((name) => name.includes(sessionId));
 }

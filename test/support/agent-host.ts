@@ -7,7 +7,7 @@
  */
 
 import { randomUUID } from 'node:crypto';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
@@ -31,6 +31,8 @@ export type AgentHost = AsyncDisposable & {
   model: Model;
   memoryDir: string;
   configDir: string;
+  /** The HOME of its processes. */
+  homeDir: string;
   /** The lines of the agent's log. */
   log: string[];
   run(text: string, input?: RunInput): Promise<Ran>;
@@ -47,6 +49,8 @@ export async function startAgentHost(
   const model = given ?? (await startModel(chunkSize === undefined ? {} : { chunkSize }));
   const memoryDir = overrides.memoryDir ?? (await mkdtemp(join(tmpdir(), 'picoclaw-agent-')));
   const configDir = overrides.configDir ?? join(memoryDir, '.claude');
+  const homeDir = `${memoryDir}-home`;
+  await mkdir(homeDir, { recursive: true });
   const log: string[] = [];
   const agent = createClaudeAgent({
     credential: { kind: 'api_key', value: testCredential },
@@ -57,9 +61,9 @@ export async function startAgentHost(
     orgDir: null,
     systemPromptOverride: null,
     timezone: 'Europe/Berlin',
-    // A home of its own: the CLI's shell reads the dotfiles of the real one, and killing it in the middle of them leaves
-    // their locks behind.
-    baseEnv: { ...process.env, HOME: tmpdir() },
+    // Nothing else of this machine: a proxy or a language of its own would change what is tested. A home of its own: the
+    // CLI's shell reads the dotfiles of the real one, and killing it in the middle of them leaves their locks behind.
+    baseEnv: { PATH: process.env.PATH, HOME: homeDir },
     log: pino({ level: 'debug' }, { write: (line: string) => void log.push(line) }),
     ...overrides,
     memoryDir,
@@ -70,6 +74,7 @@ export async function startAgentHost(
     model,
     memoryDir,
     configDir,
+    homeDir,
     log,
     run: async (text, { options, onEvent, ...input } = {}) => {
       const events: AgentEvent[] = [];
@@ -99,7 +104,7 @@ export async function startAgentHost(
     [Symbol.asyncDispose]: async () => {
       await agent.stop();
       if (!given) await model.stop();
-      await rm(memoryDir, { recursive: true, force: true });
+      for (const dir of [memoryDir, homeDir]) await rm(dir, { recursive: true, force: true });
     },
   };
 }
