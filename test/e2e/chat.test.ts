@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { type Model, startModel } from '../support/model.ts';
-import { type Frame, startServer, type TestServer } from '../support/server.ts';
+import { chatAnswer, type Frame, startServer, type TestServer } from '../support/server.ts';
 
 let model: Model;
 let server: TestServer;
@@ -167,12 +167,15 @@ describe('POST /chat', () => {
     model.mock.on({ userMessage: /take your time/ }, { content: 'First part, and then nothing more.' });
     model.mock.on({ userMessage: /go on/ }, { content: 'Here I am.' });
     const stall = model.fault({ kind: 'stall', afterDeltas: 2, when: ({ raw }) => raw.includes('take your time') });
-    const answer = await server.chat({ message: 'take your time', max_execution_ms: 3000 });
+    // Enough for the slowest start of a claude process, which is part of the run.
+    const frames = await collect(server.stream({ message: 'take your time', max_execution_ms: 15_000 }));
     stall.release();
-    expect(answer.status).toBe('timeout');
-    expect(answer.result).toBe('First part');
+    const answer = chatAnswer.parse(frames.at(-1)?.data);
+    const text = frames.flatMap(({ event, data }) => (event === 'chunk' ? [data.text] : [])).join('');
+    expect(text).not.toBe('');
+    expect(answer).toMatchObject({ status: 'timeout', result: text });
     const stored = await server.get(`/chat/${answer.conversation_id}/messages`);
-    expect(stored.body.messages).toMatchObject([{ role: 'user' }, { role: 'assistant', content: 'First part' }]);
+    expect(stored.body.messages).toMatchObject([{ role: 'user' }, { role: 'assistant', content: text }]);
     const next = await server.chat({ message: 'go on', conversation_id: answer.conversation_id });
     expect(next).toMatchObject({ status: 'success', result: 'Here I am.', session_id: answer.session_id });
   });

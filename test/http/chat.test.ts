@@ -213,8 +213,10 @@ describe('POST /chat', () => {
 
   it('answers a run that reached its time limit as timeout, with the text until then, stored', async () => {
     await using app = await startApp();
-    app.agent.hold([{ type: 'message' }, { type: 'text', text: 'Once upon' }]);
-    const { status, body } = await app.post('/chat', { message: 'a story', max_execution_ms: 250 });
+    const hold = app.agent.hold([{ type: 'message' }, { type: 'text', text: 'Once upon' }]);
+    const answer = app.post('/chat', { message: 'a story', max_execution_ms: 2000 });
+    await hold.reached;
+    const { status, body } = await answer;
     expect(status).toBe(200);
     expect(body).toMatchObject({ status: 'timeout', result: 'Once upon', error_code: 'run_timeout' });
     expect(body.error).toEqual(expect.stringContaining('time limit'));

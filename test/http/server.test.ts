@@ -3,7 +3,7 @@ import { text as readText } from 'node:stream/consumers';
 import { describe, expect, it } from 'vitest';
 import { listen } from '../../src/http/server.ts';
 import { parseObject, startApp } from '../support/http-app.ts';
-import { openRequest, openSocket, sendRaw, serve } from '../support/http-socket.ts';
+import { connectionClosed, openRequest, openSocket, sendRaw, serve } from '../support/http-socket.ts';
 
 const chatInit = (body: object, headers: Record<string, string> = {}): RequestInit => ({
   method: 'POST',
@@ -106,13 +106,13 @@ describe('a client that goes away', () => {
     await using app = await startApp();
     await using server = await serve(app);
     const hold = app.agent.hold();
+    const seen = connectionClosed('gone');
     const { request, response } = openRequest(server, { path: '/chat', headers: { 'x-request-id': 'gone' } });
     response.catch(() => undefined);
     request.end('{"message":"x"}');
-    const { conversationId } = await hold.reached;
+    await hold.reached;
     request.destroy();
-    // The next request is served after the server has seen the connection close.
-    while ((await fetch(`${server.url}/chat/${conversationId}`)).status !== 200);
+    await seen;
     hold.release();
     expect(await app.requestLine('gone')).toMatchObject({ client_gone: true, run_status: 'success' });
   });

@@ -1,8 +1,10 @@
 /** The test's app on a real socket, and clients that may do what `fetch` would not. */
 
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
-import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http';
+import { type ClientRequest, request as httpRequest, IncomingMessage, ServerResponse } from 'node:http';
 import { connect, type Socket } from 'node:net';
+import { z } from 'zod';
 import { type Listening, listen } from '../../src/http/server.ts';
 import type { TestApp } from './http-app.ts';
 
@@ -46,4 +48,20 @@ export function openRequest(
     request.once('error', reject);
   });
   return { request, response };
+}
+
+const requestStart = z.object({ request: z.instanceof(IncomingMessage), response: z.instanceof(ServerResponse) });
+
+/** Resolves when the server has seen the connection of the request with this `x-request-id` close. To be called before it. */
+export function connectionClosed(requestId: string): Promise<void> {
+  const channel = 'http.server.request.start';
+  return new Promise((resolve) => {
+    const onRequest = (message: unknown) => {
+      const { request, response } = requestStart.parse(message);
+      if (request.headers['x-request-id'] !== requestId) return;
+      unsubscribe(channel, onRequest);
+      response.once('close', resolve);
+    };
+    subscribe(channel, onRequest);
+  });
 }
