@@ -1,6 +1,6 @@
 /**
- * Around the whole suite: it runs on the project's own Node, and when it ends no claude process is left without its
- * server (one that has a parent belongs to somebody who works beside the tests).
+ * Around the whole suite: it runs on the project's own Node and on Linux, and when it ends no claude process is left
+ * without its server (one that has a parent belongs to somebody who works beside the tests).
  */
 
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
@@ -9,6 +9,8 @@ export function setup(): () => void {
   const major = Number(process.versions.node.split('.')[0]);
   if (major < 24)
     throw new Error(`the tests need Node 24 or later, this is ${process.versions.node}; run them with npm test`);
+  if (process.platform !== 'linux')
+    throw new Error(`the tests need Linux: they look into /proc. This is ${process.platform}`);
   const before = new Set(orphans());
   return () => {
     const left = orphans().filter((pid) => !before.has(pid));
@@ -17,7 +19,6 @@ export function setup(): () => void {
 }
 
 function orphans(): string[] {
-  if (process.platform !== 'linux') return [];
   return readdirSync('/proc').filter((entry) => /^\d+$/.test(entry) && isOrphanedClaude(entry));
 }
 
