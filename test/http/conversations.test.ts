@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { expectProblem, startApp, type TestApp } from '../support/http-app.ts';
+import { tick } from '../support/store-inputs.ts';
 
 const idList = z.looseObject({
   conversations: z.array(z.looseObject({ id: z.string() })),
@@ -11,6 +12,7 @@ const textList = z.looseObject({
   messages: z.array(z.looseObject({ content: z.string() })),
   next_cursor: z.string().nullable(),
 });
+const timeList = z.looseObject({ messages: z.array(z.looseObject({ created_at: z.string() })) });
 
 async function begin(app: TestApp, message = 'x'): Promise<string> {
   return String((await app.post('/chat', { message })).body.conversation_id);
@@ -38,6 +40,18 @@ describe('GET /chat', () => {
       })),
       next_cursor: null,
     });
+  });
+
+  it('tells when a conversation began and when it was last active, as GET /chat/:id does', async () => {
+    await using app = await startApp({ clock: { now: tick } });
+    const id = await begin(app);
+    await app.post('/chat', { message: 'y', conversation_id: id });
+    const { messages } = timeList.parse((await app.send(`/chat/${id}/messages`)).body);
+    const times = messages.map(({ created_at }) => created_at);
+    expect(new Set(times).size).toBe(4);
+    const expected = { created_at: times[0], last_activity: times[3] };
+    expect((await app.send(`/chat/${id}`)).body).toMatchObject(expected);
+    expect((await app.send('/chat')).body.conversations).toMatchObject([expected]);
   });
 
   it('pages, and each conversation is on one page', async () => {

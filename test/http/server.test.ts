@@ -22,6 +22,16 @@ describe('over a socket', () => {
     expect(await response.json()).toMatchObject({ status: 'success', result: 'Hello.' });
   });
 
+  it('a connection is kept for longer than a load balancer keeps it', async () => {
+    await using app = await startApp();
+    await using server = await serve(app);
+    const socket = await openSocket(server);
+    socket.write('GET /health HTTP/1.1\r\nHost: x\r\n\r\n');
+    const [head] = await once(socket, 'data');
+    expect(String(head)).toMatch(/\r\nKeep-Alive: timeout=75\r\n/i);
+    socket.destroy();
+  });
+
   it('a body without a content type is JSON', async () => {
     await using app = await startApp();
     await using server = await serve(app);
@@ -174,6 +184,7 @@ describe('what is not HTTP', () => {
     ['headers without end', `GET /health HTTP/1.1\r\nHost: x\r\nX-A: ${'a'.repeat(40_000)}\r\n\r\n`],
     ['no host', 'GET /health HTTP/1.1\r\nConnection: close\r\n\r\n'],
     ['an invalid host', 'GET /health HTTP/1.1\r\nHost: a b\r\nConnection: close\r\n\r\n'],
+    ['CONNECT, which only a proxy knows', 'CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n'],
     ['a backslash in the path', 'GET /chat\\..\\x HTTP/1.1\r\nHost: x:80:80\r\nConnection: close\r\n\r\n'],
   ])('(%s) is a 400 problem with the headers of every response, and hurts nobody else', async (_, text) => {
     await using app = await startApp();

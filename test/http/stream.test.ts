@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { Problem } from '../../src/domain/problem.ts';
 import { type AppInput, collect, expectProblem, type Frame, startApp } from '../support/http-app.ts';
 
@@ -231,6 +231,35 @@ describe('POST /chat with stream: true', () => {
     }
     expect(text).toMatch(/^id: 1\nevent: start\ndata: .*\n\n(: heartbeat\n\n){3}/);
     expect(text).toMatch(/event: done\ndata: .*\n\n$/);
+  });
+
+  it('breaks silence after 15 s, where nothing else is set', async () => {
+    await using app = await startApp();
+    const hold = app.agent.hold();
+    const response = await app.fetch('/chat', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ message: 'x', stream: true }),
+    });
+    // Read by the piece: a decoder in between would have asked for the next one already, with a real timer.
+    const reader: ReadableStreamDefaultReader<Uint8Array> = (response.body ?? new ReadableStream()).getReader();
+    const read = async () => new TextDecoder().decode((await reader.read()).value);
+    expect(await read()).toMatch(/^id: 1\nevent: start\n/);
+    await hold.reached;
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
+    let piece: string | null = null;
+    const reading = read().then((text) => {
+      piece = text;
+    });
+    await vi.advanceTimersByTimeAsync(14_999);
+    expect(piece).toBeNull();
+    await vi.advanceTimersByTimeAsync(1);
+    await reading;
+    expect(piece).toBe(': heartbeat\n\n');
+    vi.useRealTimers();
+    hold.release();
+    await reader.cancel();
   });
 
   it('reads no more from the run than the client takes', async () => {

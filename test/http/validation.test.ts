@@ -265,6 +265,15 @@ describe('the body of POST /chat', () => {
       expect(JSON.stringify((await app.post('/chat', body)).body).length).toBeLessThan(2_000);
   });
 
+  it('with an id of 501 characters is a 400, and of 500 one that is not known', async () => {
+    await using app = await startApp();
+    const known = await app.post('/chat', { message: 'x', conversation_id: 'x'.repeat(500) });
+    expectProblem(known, 404, 'not_found');
+    const long = await app.post('/chat', { message: 'x', conversation_id: 'x'.repeat(501) });
+    expectProblem(long, 400, 'invalid_request');
+    expect(Object.keys(faultsOf(long.body))).toEqual(['conversation_id']);
+  });
+
   it('with a stdio server is a 403 that names the setting, and nothing is stored', async () => {
     await using app = await startApp();
     const before = app.rows();

@@ -20,7 +20,7 @@ import { z } from 'zod';
 import { finishDeletions } from '../../src/conversations/delete.ts';
 import { type AppDeps, type AppSettings, createApp, type HttpApp } from '../../src/http/app.ts';
 import { type HealthReport, readHealth } from '../../src/http/health.ts';
-import { systemClock } from '../../src/lib/clock.ts';
+import { type Clock, systemClock } from '../../src/lib/clock.ts';
 import { Runs } from '../../src/runs/runs.ts';
 import { createSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
 import type { Store } from '../../src/store/store.ts';
@@ -66,6 +66,7 @@ export type AppInput = {
   stopping?: () => boolean;
   health?: () => Promise<HealthReport>;
   operations?: (real: AppDeps['operations']) => AppDeps['operations'];
+  clock?: Clock;
   /** In front of the real store, for a fault that its files cannot have on demand. */
   store?: (real: Store) => Store;
   /** In front of each sync of a request. */
@@ -81,7 +82,7 @@ export async function startApp(input: AppInput = {}): Promise<TestApp> {
   mkdirSync(storeDir);
   const localDbPath = join(dir, 'messages.db');
   const { log, lines, requestLine } = captureLog();
-  const clock = systemClock;
+  const clock = input.clock ?? systemClock;
   const agent = new ScriptedAgent();
   const copyVolume = createCopyVolume({ storeDir, localDbPath, clock, log });
   await copyVolume.hydrate();

@@ -1,7 +1,6 @@
 /** What holds for every response, whatever the test is about: its headers, and that the route documents it. */
 
 import { expect } from 'vitest';
-import { z } from 'zod';
 import { catalogue, type ProblemCode } from '../../src/domain/problem.ts';
 import { problemSchema } from '../../src/http/openapi-parts.ts';
 import type { AnyRouteDefinition } from '../../src/http/route.ts';
@@ -33,10 +32,20 @@ export async function checkAgainstContract(
   if (status === 405) expect(headers.get('allow')).toMatch(/^[A-Z]+(, [A-Z]+)*$/);
   if (request.method === 'HEAD') return;
   const body = problemSchema.parse(await response.clone().json());
-  expect(Object.keys(catalogue)).toContain(body.code);
-  expect(body).toMatchObject({ status, request_id: headers.get('x-request-id'), error: body.detail });
+  const entry = problems.get(body.code);
+  expect(body).toMatchObject({
+    type: `urn:picoclaw:problem:${body.code}`,
+    title: entry?.title,
+    retryable: entry?.retryable,
+    status: entry?.status,
+    request_id: headers.get('x-request-id'),
+    error: body.detail,
+  });
+  expect(body.status).toBe(status);
   if (route) expect(documented(route)).toContain(body.code);
 }
+
+const problems = new Map(Object.entries<{ status: number; title: string; retryable: boolean }>(catalogue));
 
 /** The codes that the OpenAPI document lists for the route. */
 function documented(route: AnyRouteDefinition): ProblemCode[] {
@@ -60,6 +69,3 @@ function routeOf(request: Request): AnyRouteDefinition | undefined {
 function pattern(path: string): RegExp {
   return new RegExp(`^${path.replaceAll('.', '\\.').replaceAll(/\{\w+\}/g, '[^/]+')}$`);
 }
-
-/** For the tests that ask for one part of a body. */
-export const chatAnswer = z.looseObject({ status: z.string(), conversation_id: z.string(), run_id: z.string() });
