@@ -4,15 +4,18 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
+import { collect } from '../support/frames.ts';
 import { type Model, startModel } from '../support/model.ts';
-import { chatAnswer, type Frame, startServer, type TestServer } from '../support/server.ts';
+import { chatAnswer, startServer, type TestServer } from '../support/server.ts';
+import { sharedFolder } from '../support/temporary-folder.ts';
 
+const dir = sharedFolder();
 let model: Model;
 let server: TestServer;
 
 beforeAll(async () => {
   model = await startModel({ chunkSize: 5 });
-  server = await startServer({ model });
+  server = await startServer({ model, dir });
 });
 
 afterAll(async () => {
@@ -28,12 +31,6 @@ function userTexts(request: { body: { messages: { role: string; content: unknown
     .filter(({ role }) => role === 'user')
     .map(({ content }) => textContent.parse(content))
     .map((content) => (typeof content === 'string' ? content : content.map(({ text }) => text).join('')));
-}
-
-async function collect(frames: AsyncIterable<Frame>): Promise<Frame[]> {
-  const all: Frame[] = [];
-  for await (const frame of frames) all.push(frame);
-  return all;
 }
 
 describe('POST /chat', () => {

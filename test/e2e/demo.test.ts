@@ -1,13 +1,13 @@
 /** `make demo`, as the README promises it: it ends by itself, exit code 0, and leaves no process and no folder. */
 
-import { readdirSync, rmSync } from 'node:fs';
-import { afterAll, describe, expect, it } from 'vitest';
+import { readdirSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
 import { startModel } from '../support/model.ts';
 import { liveProcesses } from '../support/processes.ts';
-import { makeDir, runServer } from '../support/server.ts';
+import { runServer } from '../support/server.ts';
+import { sharedFolder } from '../support/temporary-folder.ts';
 
-const dir = makeDir();
-afterAll(() => rmSync(dir, { recursive: true, force: true }));
+const dir = sharedFolder();
 
 const env = { PATH: process.env.PATH ?? '', HOME: dir, TMPDIR: dir };
 

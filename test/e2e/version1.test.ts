@@ -1,16 +1,17 @@
 /** An installation of PicoClaw 1.x, started with this version on the same folders: clients notice nothing but what is better. */
 
-import { mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createVersion1, fill } from '../support/version1.ts';
 import { type Model, startModel } from '../support/model.ts';
-import { makeDir, startServer } from '../support/server.ts';
+import { startServer } from '../support/server.ts';
+import { sharedFolder } from '../support/temporary-folder.ts';
+import { createVersion1, fill } from '../support/version1.ts';
 
 const at = '2025-11-03T09:15:00.000Z';
 let model: Model;
-const dir = makeDir();
+const dir = sharedFolder();
 
 beforeAll(async () => {
   model = await startModel();
@@ -65,10 +66,7 @@ beforeAll(async () => {
   db.close();
 });
 
-afterAll(async () => {
-  await model.stop();
-  rmSync(dir, { recursive: true, force: true });
-});
+afterAll(() => model.stop());
 
 describe('the first start on a volume of 1.x', () => {
   it('takes everything over, delivers what was undelivered, once, and goes on with what was said', async () => {

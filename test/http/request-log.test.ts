@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { collect, startApp } from '../support/http-app.ts';
+import { collect } from '../support/frames.ts';
+import { startApp } from '../support/http-app.ts';
 
 const withId = (id: string) => ({ 'x-request-id': id });
 

@@ -1,6 +1,7 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { Problem } from '../../src/domain/problem.ts';
-import { type AppInput, collect, expectProblem, type Frame, startApp } from '../support/http-app.ts';
+import { collect, type Frame } from '../support/frames.ts';
+import { type AppInput, expectProblem, startApp } from '../support/http-app.ts';
 
 const kinds = (frames: Frame[]) => frames.map(({ event }) => event);
 const textOf = (frames: Frame[]) =>

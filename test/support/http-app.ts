@@ -9,13 +9,11 @@
  */
 
 import { randomUUID } from 'node:crypto';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { EventSourceParserStream } from 'eventsource-parser/stream';
 import { pino } from 'pino';
-import { expect, onTestFinished } from 'vitest';
+import { expect } from 'vitest';
 import { z } from 'zod';
 import { finishDeletions } from '../../src/conversations/delete.ts';
 import { type AppDeps, type AppSettings, createApp, type HttpApp } from '../../src/http/app.ts';
@@ -25,8 +23,10 @@ import { Runs } from '../../src/runs/runs.ts';
 import { createSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
 import type { Store } from '../../src/store/store.ts';
 import { createCopyVolume } from '../../src/store/volume/copy-volume.ts';
+import { type Frame, readFrames } from './frames.ts';
 import { ScriptedAgent } from './http-agent.ts';
 import { checkAgainstContract } from './http-contract.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 
 export type Json = Record<string, unknown>;
 export type Answer = { status: number; headers: Headers; body: Json };
@@ -74,10 +74,7 @@ export type AppInput = {
 };
 
 export async function startApp(input: AppInput = {}): Promise<TestApp> {
-  const dir = mkdtempSync(join(tmpdir(), 'picoclaw-http-'));
-  onTestFinished(({ task }) => {
-    if (task.result?.state !== 'fail') rmSync(dir, { recursive: true, force: true });
-  });
+  const dir = temporaryFolder();
   const storeDir = join(dir, 'store');
   mkdirSync(storeDir);
   const localDbPath = join(dir, 'messages.db');
@@ -151,7 +148,7 @@ export async function startApp(input: AppInput = {}): Promise<TestApp> {
         headers: { 'content-type': 'application/json' },
         body: JSON.stringify({ ...body, stream: true }),
       });
-      return readFrames(response);
+      return Object.assign(readFrames(response), { response });
     },
     rows: () => countRows(localDbPath),
     onVolume: (query) => {
@@ -185,7 +182,7 @@ export async function startApp(input: AppInput = {}): Promise<TestApp> {
   };
 }
 
-export const defaultSettings: AppSettings = {
+const defaultSettings: AppSettings = {
   version: '2.0.0-test',
   commit: 'abc1234',
   buildTime: '2026-01-31T09:30:00Z',
@@ -196,35 +193,8 @@ export const defaultSettings: AppSettings = {
   shutdownGraceMs: 10_000,
 };
 
-export type Frame = { id: string | undefined; event: string | undefined; data: Json };
+/** `response` for a look at its headers. */
 export type Frames = AsyncGenerator<Frame, void> & { response: Response };
-
-/** Frames as a client's parser sees them, one at a time; `return()` is the client that goes away. */
-export function readFrames(response: Response): Frames {
-  if (response.body === null) throw new Error('a stream without a body');
-  const reader = response.body
-    .pipeThrough(new TextDecoderStream())
-    .pipeThrough(new EventSourceParserStream())
-    .getReader();
-  async function* read(): AsyncGenerator<Frame, void> {
-    try {
-      for (;;) {
-        const { done, value } = await reader.read();
-        if (done) return;
-        yield { id: value.id, event: value.event, data: parseObject(value.data) };
-      }
-    } finally {
-      await reader.cancel();
-    }
-  }
-  return Object.assign(read(), { response });
-}
-
-export async function collect(frames: Frames): Promise<Frame[]> {
-  const collected: Frame[] = [];
-  for await (const frame of frames) collected.push(frame);
-  return collected;
-}
 
 export function parseObject(text: string): Json {
   return z.record(z.string(), z.unknown()).parse(JSON.parse(text));

@@ -4,8 +4,8 @@
  *     await using server = await startServer({ model });
  *     const answer = await server.chat({ message: 'hello' });
  *
- * Its folders live in a temporary directory that `dir` can carry over to the next server. The directory is removed when
- * the server that made it is disposed of.
+ * Its folders live in `dir`, which a test makes (temporary-folder.ts) and can give to the next server too. Without one it
+ * makes its own and removes it with itself.
  */
 
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -14,8 +14,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { EventSourceParserStream } from 'eventsource-parser/stream';
 import { z } from 'zod';
+import { type Frame, readFrames } from './frames.ts';
 
 const root = join(import.meta.dirname, '../..');
 
@@ -32,8 +32,6 @@ export type ChatAnswer = z.infer<typeof chatAnswer>;
 
 const logEntry = z.looseObject({ level: z.string(), msg: z.string().optional() });
 export type LogEntry = z.infer<typeof logEntry>;
-
-export type Frame = { id: string | undefined; event: string | undefined; data: Record<string, unknown> };
 
 export type TestServer = AsyncDisposable & {
   url: string;
@@ -62,6 +60,7 @@ export type ServerInput = {
   env?: Record<string, string>;
 };
 
+/** For what is no test and removes it itself. */
 export function makeDir(): string {
   return mkdtempSync(join(tmpdir(), 'picoclaw-test-'));
 }
@@ -171,14 +170,6 @@ export function post(url: string, body: unknown, headers: Record<string, string>
     headers: { 'content-type': 'application/json', ...headers },
     body: JSON.stringify(body),
   });
-}
-
-export async function* readFrames(response: Response): AsyncGenerator<Frame> {
-  if (response.status !== 200 || response.body === null) throw new Error(`${response.status} ${await response.text()}`);
-  const frames = response.body.pipeThrough(new TextDecoderStream()).pipeThrough(new EventSourceParserStream());
-  for await (const { id, event, data } of frames) {
-    yield { id, event, data: z.record(z.string(), z.unknown()).parse(JSON.parse(data)) };
-  }
 }
 
 function spawnServer(env: Record<string, string>, args: string[] = []) {
