@@ -1,7 +1,7 @@
 /** Waiting for what gives no signal of its own, such as the state of another process. */
 
-/** Each try looks at files or at /proc, from a third of a millisecond up: enough for the slowest start of a process. */
-const maxTries = 20_000;
+/** A look at all of /proc takes some 5 ms: enough for the slowest start of a process, and less than a test may take. */
+const maxTries = 10_000;
 
 /** Resolves as soon as the condition holds; rejects with `what` when it never does. */
 export async function until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
