@@ -75,12 +75,7 @@ async function runOnce(deps: SessionDeps, input: OnceInput, onEvent: OnEvent): P
     const performed = await perform(deps.limits, here);
     tell(deps, request, performed, claude);
     const outcome = decideOutcome({ ...performed, options: request.options });
-    const { configDir } = deps.settings;
-    const isTaken = async () => (await promptsIn(configDir, session.id, [prompt.id])).has(prompt.id);
-    const kept: Kept = {
-      promptTaken: outcome.outcome === 'success' || (await isTaken()),
-      replyKept: !performed.tally.hasSpoken || (await holdsReply(configDir, session.id, prompt.id)),
-    };
+    const kept = await whatIsKept(deps, { session, prompt, outcome, performed });
     return {
       result: toResult(session, outcome, performed, kept),
       // Once the model has been asked, whatever is said is about something else.
@@ -88,6 +83,25 @@ async function runOnce(deps: SessionDeps, input: OnceInput, onEvent: OnEvent): P
     };
   } finally {
     release();
+  }
+}
+
+/** Never rejects: a transcript that cannot be read now must not cost the answer. It counts as holding nothing. */
+async function whatIsKept(
+  { settings: { configDir }, log }: SessionDeps,
+  ended: { session: Session; prompt: AgentPrompt; outcome: Outcome; performed: Performed },
+): Promise<Kept> {
+  const { session, prompt, outcome, performed } = ended;
+  const succeeded = outcome.outcome === 'success';
+  try {
+    const isTaken = async () => (await promptsIn(configDir, session.id, [prompt.id])).has(prompt.id);
+    return {
+      promptTaken: succeeded || (await isTaken()),
+      replyKept: !performed.tally.hasSpoken || (await holdsReply(configDir, session.id, prompt.id)),
+    };
+  } catch (error) {
+    log.warn({ err: error }, 'the transcript cannot be read');
+    return { promptTaken: succeeded, replyKept: false };
   }
 }
 
