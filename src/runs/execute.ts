@@ -7,31 +7,22 @@
  */
 
 import { randomUUID } from 'node:crypto';
-import type { Agent, AgentEvent, AgentResult } from '../agent/agent.ts';
+import type { AgentResult } from '../agent/agent.ts';
 import type { RunOutcome } from '../domain/outcome.ts';
 import { Problem, type ProblemBody } from '../domain/problem.ts';
-import { renderPrompt } from '../domain/prompt.ts';
 import { noUsage, type RunOptions } from '../domain/run.ts';
 import type { Clock } from '../lib/clock.ts';
-import { newId, uuidOf } from '../lib/ids.ts';
-import type { Log } from '../lib/log.ts';
-import type { AcceptOutcome, SettleRun, Store } from '../store/store.ts';
+import { newId } from '../lib/ids.ts';
+import type { SettleRun } from '../store/store.ts';
+import { type AcceptedRun, type AskDeps, askAgent } from './ask-agent.ts';
 import type { EventLog } from './event-log.ts';
 import { Recorder } from './recorder.ts';
 
-export type AcceptedRun = Extract<AcceptOutcome, { kind: 'accepted' }>;
-
-export type ExecuteDeps = {
-  store: Store;
-  agent: Agent;
-  volume: { sync(): Promise<void> };
+export type ExecuteDeps = AskDeps & {
   clock: Clock;
-  log: Log;
   settings: {
     /** `sender_name` of the agent's messages. */
     assistantName: string;
-    /** IANA zone of the times that the model reads. */
-    timezone: string;
     /** Empty turns the detection off. */
     sessionEndMarker: string;
   };
@@ -39,9 +30,6 @@ export type ExecuteDeps = {
 
 /** Why a run was aborted: its own deadline, or a shutdown. */
 export type AbortReason = 'timeout' | 'shutdown';
-
-/** Of a conversation whose transcript is gone, this much is told to the fresh session: about 50,000 tokens. */
-const primerMaxCharacters = 200_000;
 
 export async function executeRun(
   deps: ExecuteDeps,
@@ -71,7 +59,7 @@ async function runAndSettle(
   const recorder = new Recorder(events);
 
   events.append({ type: 'start', conversationId: conversation.id, messageId: message.id, runId: run.id });
-  const result = await runAgent(deps, input, (event) => recorder.record(event));
+  const result = await askAgent(deps, input, (event) => recorder.record(event));
   const droppedCharacters = recorder.end();
   const warnings = [...result.warnings];
   if (droppedCharacters > 0)
@@ -134,76 +122,6 @@ async function runAndSettle(
     thinking: recorder.thinking,
     warnings,
   };
-}
-
-/** Never rejects: a fault in here must still settle the run. */
-async function runAgent(
-  deps: ExecuteDeps,
-  { accepted, options, signal }: { accepted: AcceptedRun; options: RunOptions; signal: AbortSignal },
-  onEvent: (event: AgentEvent) => void,
-): Promise<AgentResult> {
-  const { run, conversation, message, sessionId } = accepted;
-  const promptId = uuidOf(message.id) ?? randomUUID();
-  const { timezone } = deps.settings;
-  const freshSession = async () => {
-    const fresh = randomUUID();
-    // Noted before it exists: whatever becomes of the run, deleting the conversation deletes this transcript too.
-    await deps.store.addSession(conversation.id, fresh);
-    await deps.volume.sync();
-    const { messages, omitted } = await deps.store.recentMessages({
-      conversationId: conversation.id,
-      beforeMessageId: message.id,
-      maxCharacters: primerMaxCharacters,
-    });
-    const text = renderPrompt({ timezone, messages: [...messages, message], omitted });
-    return { sessionId: fresh, prompt: { id: promptId, text } };
-  };
-  try {
-    const unseen = await withoutHeld(deps.agent, sessionId, accepted.unseen);
-    return await deps.agent.run(
-      {
-        runId: run.id,
-        conversationId: conversation.id,
-        sessionId,
-        resume: conversation.messageCount > 1,
-        prompt: { id: promptId, text: renderPrompt({ timezone, messages: [...unseen, message] }) },
-        freshSession,
-        options,
-        signal,
-      },
-      onEvent,
-    );
-  } catch (error) {
-    deps.log.error({ run_id: run.id, err: error }, 'the agent rejected');
-    return {
-      outcome: 'error',
-      error: new Problem('internal_error', 'internal error').toBody(),
-      sessionId,
-      promptTaken: false,
-      replyKept: true,
-      freshBecause: null,
-      model: null,
-      usage: noUsage,
-      costUsd: 0,
-      numTurns: 0,
-      warnings: [],
-    };
-  }
-}
-
-/**
- * A message whose run was cut off may or may not have reached the session. Only the transcript knows: what it holds is
- * not told twice.
- */
-async function withoutHeld(
-  agent: Agent,
-  sessionId: string,
-  unseen: AcceptedRun['unseen'],
-): Promise<AcceptedRun['unseen']> {
-  if (unseen.length === 0) return [];
-  const ids = unseen.map((message) => uuidOf(message.id)).filter((id) => id !== null);
-  const held = await agent.heldPrompts(sessionId, ids);
-  return unseen.filter((message) => !held.has(uuidOf(message.id) ?? ''));
 }
 
 /** The abort's reason names the status; an answer that was complete before the abort took effect stands. */

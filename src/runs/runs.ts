@@ -11,8 +11,9 @@ import type { RunOutcome } from '../domain/outcome.ts';
 import { conversationBusy, conversationNotFound, Problem } from '../domain/problem.ts';
 import type { RunOptions, RunSource } from '../domain/run.ts';
 import { newId } from '../lib/ids.ts';
+import type { AcceptedRun } from './ask-agent.ts';
 import { EventLog } from './event-log.ts';
-import { type AbortReason, type AcceptedRun, type ExecuteDeps, executeRun } from './execute.ts';
+import { type AbortReason, type ExecuteDeps, executeRun } from './execute.ts';
 
 export type RunsDeps = ExecuteDeps & {
   /** Names this instance in the runs that it executes. */
