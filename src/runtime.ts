@@ -28,8 +28,8 @@ export type Runtime = {
 
 export type RuntimeInput = { config: Config; log: Log; requestStop(reason: string): void };
 
-/** Of the grace period, what it takes after the last run to interrupt, settle and sync what is left: 3 s, or half of it. */
-const settlingMs = 3_000;
+/** Of the grace period, what it takes at the worst to interrupt what is left, to settle and to sync it: 5 s, or half of it. */
+const settlingMs = 5_000;
 
 function runGraceMs(graceMs: number): number {
   return Math.max(graceMs - settlingMs, graceMs / 2);

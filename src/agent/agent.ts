@@ -33,8 +33,8 @@ export type AgentPrompt = { id: string; text: string };
 export type AgentEvent =
   /** A message of the model begins; the text of earlier ones is final. `continues`: it goes on where that one was cut off. */
   | { type: 'message'; continues?: true }
-  /** The current message begins anew (its stream broke): its text and its thinking so far are void. */
-  | { type: 'restart' }
+  /** The current message begins anew (its stream broke): its text so far is void, and its thinking unless that is kept. */
+  | { type: 'restart'; keepsThinking?: true }
   | { type: 'text'; text: string }
   | { type: 'thinking'; text: string }
   | { type: 'tool_use'; tool: string; input: unknown };

@@ -16,7 +16,7 @@ import { decideSession, refusalOf, type Session } from './session.ts';
 import type { StartSlots } from './start-slots.ts';
 import { readSystemPrompt } from './system-prompt.ts';
 import { emptyTally, totalsOf } from './tally.ts';
-import { holdsReply, promptsIn, transcriptState } from './transcripts.ts';
+import { holdsMessage, promptsIn, transcriptState } from './transcripts.ts';
 
 export type SessionDeps = {
   settings: OptionsSettings;
@@ -93,11 +93,12 @@ async function whatIsKept(
 ): Promise<Kept> {
   const { session, prompt, outcome, performed } = ended;
   const succeeded = outcome.outcome === 'success';
+  const { lastTextId } = performed.tally;
   try {
     const isTaken = async () => (await promptsIn(configDir, session.id, [prompt.id])).has(prompt.id);
     return {
       promptTaken: succeeded || (await isTaken()),
-      replyKept: !performed.tally.hasSpoken || (await holdsReply(configDir, session.id, prompt.id)),
+      replyKept: lastTextId === null || (await holdsMessage(configDir, session.id, lastTextId)),
     };
   } catch (error) {
     log.warn({ err: error }, 'the transcript cannot be read');

@@ -13,8 +13,10 @@ import { isByCli } from './translate.ts';
 
 export type Tally = {
   model: string | null;
-  /** Whether the model has said anything at all. */
-  hasSpoken: boolean;
+  /** The model's message that is being told. */
+  messageId: string | null;
+  /** The last of its messages that has text; null when it has said nothing. */
+  lastTextId: string | null;
   /** The main loop's, message by message; for a run without a result. */
   streamedUsage: Usage;
   /** Whether the model API is being waited for, rather than a tool. */
@@ -26,7 +28,8 @@ export type Tally = {
 
 export const emptyTally: Tally = {
   model: null,
-  hasSpoken: false,
+  messageId: null,
+  lastTextId: null,
   streamedUsage: noUsage,
   awaitsModel: false,
   apiError: null,
@@ -44,8 +47,10 @@ export function observe(tally: Tally, message: SDKMessage): Tally {
       if (!isByCli(message)) {
         // A message without a stream has no event that ends it; with a tool in it, the tool is what is waited for.
         const usesTool = message.message.content.some((block) => block.type === 'tool_use');
-        const { model } = message.message;
-        return { ...tally, model, hasSpoken: true, apiError: null, awaitsModel: tally.awaitsModel && !usesTool };
+        const hasText = message.message.content.some((block) => block.type === 'text');
+        const { model, id } = message.message;
+        const lastTextId = hasText ? id : tally.lastTextId;
+        return { ...tally, model, lastTextId, apiError: null, awaitsModel: tally.awaitsModel && !usesTool };
       }
       if (message.error === undefined) return tally;
       const texts = message.message.content.flatMap((block) => (block.type === 'text' ? [block.text] : []));
@@ -101,10 +106,11 @@ function observeStream(tally: Tally, event: Extract<SDKMessage, { type: 'stream_
   switch (event.type) {
     case 'message_start': {
       const started = { ...readUsage(event.message.usage), outputTokens: 0 };
-      return { ...tally, awaitsModel: true, streamedUsage: addUsage(tally.streamedUsage, started) };
+      const streamedUsage = addUsage(tally.streamedUsage, started);
+      return { ...tally, awaitsModel: true, messageId: event.message.id, streamedUsage };
     }
     case 'content_block_delta':
-      return tally.hasSpoken ? tally : { ...tally, hasSpoken: true };
+      return event.delta.type === 'text_delta' ? { ...tally, lastTextId: tally.messageId } : tally;
     case 'message_delta': {
       const written = { ...noUsage, outputTokens: readUsage(event.usage).outputTokens };
       return { ...tally, awaitsModel: false, streamedUsage: addUsage(tally.streamedUsage, written) };

@@ -9,10 +9,11 @@
  * passing fault of the volume.
  */
 
+import { createReadStream } from 'node:fs';
 import { open, readdir, rm } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { z } from 'zod';
-import { ifMissing } from '../lib/error-code.ts';
+import { codeOf, ifMissing } from '../lib/error-code.ts';
 
 export type TranscriptState = 'usable' | 'missing' | 'unusable';
 
@@ -40,17 +41,13 @@ export async function promptsIn(configDir: string, sessionId: string, promptIds:
   return found;
 }
 
-/**
- * Whether the transcript holds anything that the model said after this prompt. Reads the end of the file only: a turn
- * that is longer has been written to that far.
- */
-export async function holdsReply(configDir: string, sessionId: string, promptId: string): Promise<boolean> {
+/** Whether the transcript holds this message of the model: looked for at its end first, where the last one is. */
+export async function holdsMessage(configDir: string, sessionId: string, messageId: string): Promise<boolean> {
+  const isIt = (line: string) => line.includes(messageId) && isMessageOf(line, messageId);
   for (const path of await transcriptPaths(configDir, sessionId)) {
-    const lines = (await readEnd(path)).split('\n').reverse();
-    for (const line of lines) {
-      if (line.includes(`"uuid":"${promptId}"`)) break;
-      if (isReplyEntry(line)) return true;
-    }
+    const end = await readEnd(path);
+    if (end.text.split('\n').some(isIt)) return true;
+    if (!end.isWhole && (await someLine(path, isIt))) return true;
   }
   return false;
 }
@@ -58,8 +55,9 @@ export async function holdsReply(configDir: string, sessionId: string, promptId:
 /** Deletes whatever is named after the session below the config directory and in the CLI's temporary folders. Idempotent. */
 export async function deleteSession(places: { configDir: string; tempDir: string }, sessionId: string): Promise<void> {
   const { configDir, tempDir } = places;
-  const temporary = (await foldersOf(tempDir)).filter((path) => basename(path).startsWith('claude-'));
-  const parents = [configDir, join(configDir, 'projects'), ...temporary];
+  // Of another user there may be one too, which is not ours to look into.
+  const temporary = join(tempDir, `claude-${process.getuid?.() ?? 0}`);
+  const parents = [configDir, join(configDir, 'projects'), temporary];
   for (const folder of (await Promise.all(parents.map(foldersOf))).flat()) {
     const names: string[] = await readdir(folder).catch(ifMissing([]));
     for (const name of names.filter((each) => isOf(sessionId, each))) {
@@ -87,36 +85,51 @@ function isOf(sessionId: string, name: string): boolean {
   return name.startsWith(sessionId) && !/^[0-9a-f]/i.test(name.slice(sessionId.length));
 }
 
-/** Whether a line satisfies the predicate; reads no further than the first that does. */
+/**
+ * Whether a line satisfies the predicate; reads no further than the first that does. What is no file, or is another
+ * user's, has no line.
+ */
 async function someLine(path: string, predicate: (line: string) => boolean): Promise<boolean> {
-  const file = await open(path);
-  if (!(await file.stat()).isFile()) {
-    await file.close();
-    return false;
+  let rest = '';
+  try {
+    // Leaving the loop early closes the file as well.
+    for await (const chunk of createReadStream(path, { encoding: 'utf8', highWaterMark: blockBytes })) {
+      const lines = `${rest}${chunk}`.split('\n');
+      rest = lines.pop() ?? '';
+      if (lines.some(predicate)) return true;
+    }
+  } catch (error) {
+    if (isNoFile(error)) return false;
+    throw error;
   }
-  // Ending the loop early closes the file as well.
-  for await (const line of file.readLines()) if (predicate(line)) return true;
-  return false;
+  return predicate(rest);
 }
 
-const endBytes = 1_048_576;
+/** A line with a large tool result is as long as that: blocks of this size keep the work on it small. */
+const blockBytes = 1_048_576;
 
-async function readEnd(path: string): Promise<string> {
-  await using file = await open(path);
-  const stats = await file.stat();
-  if (!stats.isFile()) return '';
-  const { size } = stats;
-  const from = Math.max(0, size - endBytes);
-  const { buffer, bytesRead } = await file.read(Buffer.alloc(size - from), 0, size - from, from);
-  return buffer.toString('utf8', 0, bytesRead);
+async function readEnd(path: string): Promise<{ text: string; isWhole: boolean }> {
+  try {
+    await using file = await open(path);
+    const { size } = await file.stat();
+    const from = Math.max(0, size - blockBytes);
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(size - from), 0, size - from, from);
+    return { text: buffer.toString('utf8', 0, bytesRead), isWhole: from === 0 };
+  } catch (error) {
+    if (isNoFile(error)) return { text: '', isWhole: true };
+    throw error;
+  }
 }
 
-const replyEntry = z.looseObject({ type: z.literal('assistant'), message: z.looseObject({ model: z.string() }) });
+function isNoFile(error: unknown): boolean {
+  return ['EISDIR', 'ENOENT', 'EACCES', 'EPERM'].includes(codeOf(error) ?? '');
+}
 
-/** What the model said, not the filler by which the CLI closes a turn that was cut. */
-function isReplyEntry(line: string): boolean {
-  const entry = replyEntry.safeParse(parseJson(line));
-  return entry.success && entry.data.message.model !== '<synthetic>';
+const messageEntry = z.looseObject({ type: z.literal('assistant'), message: z.looseObject({ id: z.string() }) });
+
+function isMessageOf(line: string, messageId: string): boolean {
+  const entry = messageEntry.safeParse(parseJson(line));
+  return entry.success && entry.data.message.id === messageId;
 }
 
 /** A line that is a whole JSON object with a message in it. A file that was cut off or overwritten may have none. */

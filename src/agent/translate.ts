@@ -99,7 +99,7 @@ function settleBlock(state: TranslateState, kind: BlockKind, whole: string): Tra
   if (whole.startsWith(streamed)) return { state: settled, events: toEvents(kind, whole.slice(streamed.length)) };
   // Thinking is not kept, so a difference there is not worth taking the message back.
   if (kind === 'thinking') return { state: settled, events: [] };
-  return { state: settled, events: [{ type: 'restart' }, ...toEvents('text', before + whole)] };
+  return { state: settled, events: [{ type: 'restart', keepsThinking: true }, ...toEvents('text', before + whole)] };
 }
 
 function begin(state: TranslateState, messageId: string): Translation {
@@ -115,7 +115,7 @@ function beginEvents(before: TranslateState): AgentEvent[] {
   if (before.finished) return [goesOn];
   if (before.textBefore === '') return [{ type: 'restart' }];
   if (textOf(before) === before.textBefore) return [goesOn];
-  return [{ type: 'restart' }, ...toEvents('text', before.textBefore), goesOn];
+  return [{ type: 'restart', keepsThinking: true }, ...toEvents('text', before.textBefore), goesOn];
 }
 
 /** A message that comes without a stream: the model has ended it long ago. */

@@ -62,6 +62,7 @@ async function run(config: Config, log: Log): Promise<number> {
   clearTimeout(overdue);
   // Every answer has been given; a client that does not read it cannot hold the process for ever.
   await Promise.race([closed, sleep(lastResponsesMs)]);
+  server.cut();
   unhook();
   log.info({ clean }, 'stopped');
   return clean ? 0 : 1;
@@ -72,18 +73,25 @@ async function listenOrStop(runtime: Runtime, { host, port }: Config): Promise<L
     return await listen(runtime.app, { host, port });
   } catch (error) {
     await runtime.stop();
-    throw new Error(listenFault({ host, port }, codeOf(error)), { cause: error });
+    const fault = listenFault({ host, port }, codeOf(error));
+    throw fault === null ? error : new Error(fault, { cause: error });
   }
 }
 
-function listenFault({ host, port }: { host: string; port: number }, code: string | null): string {
+/** Which setting is at fault; null when none is. */
+function listenFault({ host, port }: { host: string; port: number }, code: string | null): string | null {
   switch (code) {
     case 'EADDRINUSE':
       return `PORT: ${port} is in use on ${host}; stop what listens there, or set another`;
     case 'EACCES':
       return `PORT: ${port} may not be listened on by this user; set one above 1023`;
-    default:
+    case 'EADDRNOTAVAIL':
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+    case 'EINVAL':
       return `HOST: ${host} is not an address of this machine (${code}); 0.0.0.0 is all of them, 127.0.0.1 this machine only`;
+    default:
+      return null;
   }
 }
 

@@ -105,13 +105,15 @@ export function timezone(about: About): Setting<string | null> {
 }
 
 /**
- * The zone as the database spells it: programs that the agent runs look it up as a file, case and all. Null for an
- * offset, which Intl knows and they do not, and for what is no zone.
+ * The zone in the database's spelling: programs that the agent runs look it up as a file, case and all. A newer name stays
+ * what it is, though Intl may answer with the older one. Null for an offset, which Intl knows and they do not, and for what
+ * is no zone.
  */
 export function toTimezone(name: string): string | null {
   if (/^[+-]/.test(name)) return null;
   try {
-    return new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions().timeZone;
+    const known = new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions().timeZone;
+    return known.toLowerCase() === name.toLowerCase() ? known : name;
   } catch {
     return null;
   }

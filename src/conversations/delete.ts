@@ -20,24 +20,29 @@ export async function deleteConversation(deps: DeleteDeps, id: string): Promise<
   const outcome = await deps.store.deleteConversation(id);
   if (outcome.kind === 'busy') throw conversationBusy(id);
   // Also before "not found": that answer may rest on a deletion whose own sync failed.
-  await durably(id, 'the deletion could not be written to the persistent volume; try again later', () =>
-    deps.volume.sync(),
-  );
+  await syncDeletion(deps, id);
   if (outcome.kind === 'not_found') throw conversationNotFound(id);
   await durably(id, "the agent's transcript of the conversation could not be removed; try again later", async () => {
     for (const sessionId of outcome.sessionIds) await deps.agent.forget(sessionId);
     await deps.store.forgetSessions(id);
-    await deps.volume.sync();
   });
+  await syncDeletion(deps, id);
 }
 
 /** At start: what deletions before it left to do. Never rejects; what cannot be done now is tried at the next start. */
 export async function finishDeletions(deps: DeleteDeps & { log: Log }): Promise<void> {
-  try {
-    for (const id of await deps.store.listUnforgotten()) await deleteConversation(deps, id);
-  } catch (error) {
+  const failed = (error: unknown) =>
     deps.log.error({ err: error }, 'transcripts of a deleted conversation could not be removed');
+  try {
+    for (const id of await deps.store.listUnforgotten()) await deleteConversation(deps, id).catch(failed);
+  } catch (error) {
+    failed(error);
   }
+}
+
+function syncDeletion(deps: DeleteDeps, id: string): Promise<void> {
+  const failure = 'the deletion could not be written to the persistent volume; try again later';
+  return durably(id, failure, () => deps.volume.sync());
 }
 
 async function durably(id: string, failure: string, work: () => Promise<void>): Promise<void> {

@@ -37,7 +37,8 @@ export class Answer {
   /** A message of the model begins. `continues`: it goes on in the middle of the one before, which was cut off. */
   beginMessage({ continues = false } = {}): AnswerChange[] {
     const changes = [...(continues ? [] : this.#releaseHeld()), ...this.#dropUnrepeated()];
-    this.#seam = !continues && this.#text !== '';
+    // What a message that showed nothing still owed, its continuation owes.
+    if (!continues) this.#seam = this.#text !== '';
     this.#checkpoint = {
       textLength: this.#text.length,
       rawLength: this.#raw.length,

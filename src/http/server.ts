@@ -2,8 +2,8 @@
  * The app on a socket.
  *
  * - A request that node or the adapter cannot read is answered as a problem too, and ends only its own connection.
- * - `close` takes no new connection or request, lets every response under way end, and is over in bounded time whatever
- *   clients do: a connection without a response under way is cut at once, a client that does not read after `graceMs`.
+ * - `close` takes no new connection or request, cuts a connection without a response under way at once, and lets every
+ *   other end its response. A client that does not read its response holds it up: the caller sets the limit.
  */
 
 import { createServer, type Server, STATUS_CODES } from 'node:http';
@@ -15,8 +15,10 @@ import type { HttpApp } from './app.ts';
 export type Listening = {
   /** The port in use: the one asked for, or the one that the system chose for 0. */
   port: number;
-  /** Resolves when every connection is closed. `graceMs`: how long responses under way may take to end. Idempotent. */
-  close(input?: { graceMs?: number }): Promise<void>;
+  /** Resolves when every connection is closed. Idempotent. */
+  close(): Promise<void>;
+  /** Cuts what is still open. */
+  cut(): void;
 };
 
 /** Longer than the idle time of common load balancers (60 s), so that it is they who close: no request meets a closed socket. */
@@ -58,7 +60,11 @@ export async function listen(app: HttpApp, { host, port }: { host: string; port:
   // Otherwise node refuses an expectation that it does not know by itself; RFC 9110 §10.1.1 allows to ignore it.
   server.on('checkExpectation', (incoming, outgoing) => server.emit('request', incoming, outgoing));
   // Without a listener node closes the connection of a CONNECT without a word.
-  server.on('connect', (_, socket) => void refuseRaw(app, socket, undefined));
+  server.on('connect', (_, socket) => {
+    // Node has let go of this socket: nobody else listens for its error, which would end the process.
+    socket.on('error', () => socket.destroy());
+    void refuseRaw(app, socket, undefined);
+  });
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     // On a connection that is being answered, a second status line would be taken for a part of the answer.
     if (error.code === 'ECONNRESET' || !socket.writable || connections.get(socket) !== 0) socket.destroy();
@@ -68,20 +74,19 @@ export async function listen(app: HttpApp, { host, port }: { host: string; port:
   // Such as no file descriptor left for a connection: that one is lost, the server is not.
   server.on('error', (error) => app.log.error({ err: error }, 'a connection could not be taken'));
 
-  const close = async (graceMs: number | null) => {
+  const close = async () => {
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
     for (const [socket, responses] of connections) if (responses === 0) socket.destroy();
-    const patience = graceMs === null ? undefined : setTimeout(() => server.closeAllConnections(), graceMs);
     await closed;
-    clearTimeout(patience);
   };
   const address = server.address();
   return {
     port: typeof address === 'object' && address !== null ? address.port : port,
-    close: ({ graceMs = null } = {}) => {
-      closing ??= close(graceMs);
+    close: () => {
+      closing ??= close();
       return closing;
     },
+    cut: () => server.closeAllConnections(),
   };
 }
 

@@ -179,7 +179,8 @@ async function settle(deps: ExecuteDeps, input: SettleRun) {
  */
 async function abandon(deps: ExecuteDeps, input: SettleRun, cause: unknown): Promise<never> {
   const problem = new Problem('internal_error', 'internal error', { cause });
-  await deps.store.settleRun({
+  deps.log.error({ run_id: input.runId, err: cause }, 'the reply could not be stored');
+  const settled = await deps.store.settleRun({
     ...input,
     status: 'error',
     reply: null,
@@ -188,6 +189,7 @@ async function abandon(deps: ExecuteDeps, input: SettleRun, cause: unknown): Pro
     costUsd: 0,
     numTurns: 0,
   });
+  if (settled.kind === 'settled') await deps.store.undeliver(settled.outbound.map((outbound) => outbound.id));
   throw problem;
 }
 

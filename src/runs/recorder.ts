@@ -38,7 +38,7 @@ export class Recorder {
         this.#show(this.#answer.beginMessage({ continues: event.continues === true }));
         break;
       case 'restart':
-        this.#thinking = this.#thinking.slice(0, this.#thinkingBefore);
+        if (event.keepsThinking !== true) this.#thinking = this.#thinking.slice(0, this.#thinkingBefore);
         this.#answer.restartMessage();
         break;
       case 'text':

@@ -209,6 +209,17 @@ describe('what is not HTTP', () => {
     expect((await fetch(`${server.url}/health`)).status).toBe(200);
   });
 
+  it('and a client that resets its connection right after a CONNECT harms nobody', async () => {
+    await using app = await startApp();
+    await using server = await serve(app);
+    for (let time = 0; time < 300; time += 1) {
+      const socket = await openSocket(server);
+      socket.write('CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n', () => socket.resetAndDestroy());
+      await once(socket, 'close');
+    }
+    expect((await fetch(`${server.url}/health`)).status).toBe(200);
+  });
+
   it('ends a connection that is being answered without a word into the answer', async () => {
     await using app = await startApp();
     await using server = await serve(app);
@@ -304,7 +315,9 @@ describe('close', () => {
     await hold.reached;
     hold.release({ events });
     await app.runs.stop({ graceMs: 60_000 });
-    await server.close({ graceMs: 100 });
+    const closed = server.close();
+    server.cut();
+    await closed;
     deaf.destroy();
   });
 

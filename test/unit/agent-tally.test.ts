@@ -80,14 +80,20 @@ for (const [what, messages, expected] of waiting) {
 
 const spoken: [string, Loose[], boolean][] = [
   ['a start', [init, status, start(whole)], false],
-  ['a delta', [start(whole), stream({ type: 'content_block_delta', delta: {} })], true],
+  ['a delta of text', [start(whole), stream({ type: 'content_block_delta', delta: { type: 'text_delta' } })], true],
+  [
+    'a delta of thinking',
+    [start(whole), stream({ type: 'content_block_delta', delta: { type: 'thinking_delta' } })],
+    false,
+  ],
+  ['a tool call alone', [start(whole), assistant([tool])], false],
   ['an unstreamed message', [assistant([text])], true],
   ['an API error that the CLI tells of', [init, { ...assistant([text]), error: 'server_error' }], false],
 ];
 
 for (const [what, messages, expected] of spoken) {
   test(`after ${what} the model has ${expected ? '' : 'not '}spoken`, () => {
-    expect(tallied(...messages).hasSpoken).toBe(expected);
+    expect(tallied(...messages).lastTextId !== null).toBe(expected);
   });
 }
 

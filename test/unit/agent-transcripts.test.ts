@@ -1,46 +1,52 @@
 /** What a session's files tell, on real files: a fault of the volume is never taken for a session that is lost. */
 
 import { randomUUID } from 'node:crypto';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readlink, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
-import { deleteSession, holdsReply, promptsIn, transcriptState } from '../../src/agent/transcripts.ts';
+import { deleteSession, holdsMessage, promptsIn, transcriptState } from '../../src/agent/transcripts.ts';
+import { until } from '../support/until.ts';
 
 const promptId = randomUUID();
 const prompt = { type: 'user', uuid: promptId, message: { role: 'user', content: 'hello' } };
-const reply = { type: 'assistant', uuid: randomUUID(), message: { model: 'claude-test', content: [] } };
-const filler = { type: 'assistant', uuid: randomUUID(), message: { model: '<synthetic>', content: [] } };
+const reply = { type: 'assistant', uuid: randomUUID(), message: { id: 'msg_last', model: 'claude-test', content: [] } };
+const other = {
+  type: 'assistant',
+  uuid: randomUUID(),
+  message: { id: 'msg_first', model: 'claude-test', content: [] },
+};
+const quoting = { type: 'user', uuid: randomUUID(), message: { role: 'user', content: 'what is msg_last?' } };
 
 const transcripts: [string, object[], boolean][] = [
   ['a reply after the prompt', [prompt, reply], true],
-  ['a reply before the prompt only', [reply, prompt], false],
+  ['another message of the model only', [prompt, other], false],
+  ['a message that only speaks of it', [prompt, quoting], false],
   ['a prompt without a reply', [prompt], false],
-  ['the CLI’s filler after the prompt', [prompt, filler], false],
   ['a reply, and then other entries', [prompt, reply, { type: 'last-prompt' }, { type: 'user', message: null }], true],
 ];
 
 for (const [what, entries, expected] of transcripts) {
   test(`a transcript with ${what} holds ${expected ? 'the' : 'no'} reply`, async () => {
     await using session = await startSession(entries);
-    expect(await holdsReply(session.configDir, session.id, promptId)).toBe(expected);
+    expect(await holdsMessage(session.configDir, session.id, 'msg_last')).toBe(expected);
   });
 }
 
-test('a reply is found at the end of a transcript that is longer than what is read', async () => {
+test('a message is found wherever it lies in a long transcript', async () => {
   const long = { type: 'user', message: 'x'.repeat(2_000_000) };
   await using late = await startSession([prompt, long, reply]);
-  expect(await holdsReply(late.configDir, late.id, promptId)).toBe(true);
+  expect(await holdsMessage(late.configDir, late.id, 'msg_last')).toBe(true);
   await using early = await startSession([reply, long, prompt]);
-  expect(await holdsReply(early.configDir, early.id, promptId)).toBe(false);
+  expect(await holdsMessage(early.configDir, early.id, 'msg_last')).toBe(true);
 });
 
 test('a line that was cut off or overwritten is no reply and no obstacle', async () => {
   await using session = await startSession([prompt, reply]);
   await writeFile(session.path, `${lines([prompt, reply])}\0\0\0{"type":"assistant","mess`);
-  expect(await holdsReply(session.configDir, session.id, promptId)).toBe(true);
+  expect(await holdsMessage(session.configDir, session.id, 'msg_last')).toBe(true);
   await writeFile(session.path, `${lines([prompt])}{"type":"assistant","mess`);
-  expect(await holdsReply(session.configDir, session.id, promptId)).toBe(false);
+  expect(await holdsMessage(session.configDir, session.id, 'msg_last')).toBe(false);
 });
 
 test('a session without a transcript is missing, and holds nothing', async () => {
@@ -50,7 +56,7 @@ test('a session without a transcript is missing, and holds nothing', async () =>
   expect(await transcriptState(session.configDir, other)).toBe('missing');
   expect(await transcriptState(join(session.configDir, 'not-there'), session.id)).toBe('missing');
   expect(await promptsIn(session.configDir, other, [promptId])).toEqual(new Set());
-  expect(await holdsReply(session.configDir, other, promptId)).toBe(false);
+  expect(await holdsMessage(session.configDir, other, 'msg_last')).toBe(false);
 });
 
 test('a folder in the place of the transcript is an unusable session, and holds nothing', async () => {
@@ -60,7 +66,7 @@ test('a folder in the place of the transcript is an unusable session, and holds 
 
   expect(await transcriptState(session.configDir, session.id)).toBe('unusable');
   expect(await promptsIn(session.configDir, session.id, [promptId])).toEqual(new Set());
-  expect(await holdsReply(session.configDir, session.id, promptId)).toBe(false);
+  expect(await holdsMessage(session.configDir, session.id, 'msg_last')).toBe(false);
   await deleteSession({ configDir: session.configDir, tempDir: join(session.configDir, 'no-temp') }, session.id);
   expect(await transcriptState(session.configDir, session.id)).toBe('missing');
 });
@@ -74,10 +80,38 @@ test('a projects folder that cannot be read is an error, and not a missing sessi
 
   await expect(transcriptState(session.configDir, session.id)).rejects.toThrow('ENOTDIR');
   await expect(promptsIn(session.configDir, session.id, [promptId])).rejects.toThrow('ENOTDIR');
-  await expect(holdsReply(session.configDir, session.id, promptId)).rejects.toThrow('ENOTDIR');
+  await expect(holdsMessage(session.configDir, session.id, 'msg_last')).rejects.toThrow('ENOTDIR');
   const places = { configDir: session.configDir, tempDir: join(session.configDir, 'no-temp') };
   await expect(deleteSession(places, session.id)).rejects.toThrow('ENOTDIR');
 });
+
+test('a long transcript is read no further than needed, and its file is closed again', async () => {
+  const long = { type: 'user', message: 'x'.repeat(20_000_000) };
+  await using session = await startSession([prompt, long, reply]);
+  const before = (await openFiles(session.path)).length;
+  for (let time = 0; time < 20; time += 1) {
+    expect(await transcriptState(session.configDir, session.id)).toBe('usable');
+    await promptsIn(session.configDir, session.id, [promptId]);
+  }
+  await until('every file is closed', async () => (await openFiles(session.path)).length <= before);
+});
+
+test('the temporary folder of another user is not looked into', async () => {
+  await using session = await startSession([prompt, reply]);
+  const tempDir = join(session.configDir, 'temp');
+  const ofUser = (uid: number) => join(tempDir, `claude-${uid}`, '-memory', session.id);
+  const [own, others] = [ofUser(process.getuid?.() ?? 0), ofUser(4242)];
+  await mkdir(own, { recursive: true });
+  await mkdir(others, { recursive: true });
+  await deleteSession({ configDir: session.configDir, tempDir }, session.id);
+  expect(await readdir(dirname(own))).toEqual([]);
+  expect(await readdir(dirname(others))).toEqual([session.id]);
+});
+
+async function openFiles(path: string): Promise<string[]> {
+  const links = (await readdir('/proc/self/fd')).map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => ''));
+  return (await Promise.all(links)).filter((target) => target === path);
+}
 
 type TestSession = AsyncDisposable & { configDir: string; id: string; path: string };
 

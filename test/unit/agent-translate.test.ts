@@ -31,7 +31,7 @@ test('a stream that said something else is taken back', () => {
     delta('Tow'),
     settled('a', 'Two'),
   );
-  expect(events.slice(2)).toEqual([text('Tow'), { type: 'restart' }, text('One.Two')]);
+  expect(events.slice(2)).toEqual([text('Tow'), { type: 'restart', keepsThinking: true }, text('One.Two')]);
 });
 
 test('a message that begins before the last one was ended voids it', () => {
@@ -61,7 +61,7 @@ test('of a broken message the settled blocks stand, and the next message goes on
     text('Two.'),
   ]);
   expect(told(...broken, delta('Tw'), start('b'), block(), delta('Two.')).slice(3)).toEqual([
-    { type: 'restart' },
+    { type: 'restart', keepsThinking: true },
     text('One.'),
     { type: 'message', continues: true },
     text('Two.'),

@@ -51,6 +51,15 @@ describe('the answer of a run', () => {
   it('puts nothing into a word that one message begins and the next ends', () => {
     const { answer } = play([['message'], ['text', 'The lightho'], ['continues'], ['text', 'use is red.']]);
     expect(answer.text).toBe('The lighthouse is red.');
+    const owed = play([
+      ['message'],
+      ['text', 'First.'],
+      ['message'],
+      ['text', '<internal>x</internal>'],
+      ['continues'],
+      ['text', 'Second.'],
+    ]);
+    expect(owed.answer.text).toBe('First.\n\nSecond.');
     const hidden = play([['message'], ['text', 'a<inter'], ['continues'], ['text', 'nal>x</internal>b']]);
     expect(hidden.answer.text).toBe('ab');
   });

@@ -85,6 +85,8 @@ describe('loadConfig', () => {
     ['LOG_FORMAT', 'pretty', { logFormat: 'pretty' }],
     ['ALLOW_STDIO_MCP', 'true', { allowStdioMcp: true }],
     ['TZ', 'Asia/Shanghai', { timezone: 'Asia/Shanghai' }],
+    ['TZ', 'europe/BERLIN', { timezone: 'Europe/Berlin' }],
+    ['TZ', 'Asia/Kolkata', { timezone: 'Asia/Kolkata' }],
     ['APP_VERSION', '3.1.4-rc.1', { version: '3.1.4-rc.1' }],
   ])('takes %s=%j', (variable, value, expected) => {
     expect(load({ [variable]: value })).toMatchObject(expected);
@@ -105,6 +107,7 @@ describe('loadConfig', () => {
     ['OUTBOUND_TTL_DAYS', '0'],
     ['TASK_LOG_RETENTION', 'all'],
     ['TZ', 'CST-8'],
+    ['TZ', '+05:30'],
     ['TZ', 'Mars/Olympus'],
     ['LOG_LEVEL', 'verbose'],
     ['LOG_LEVEL', 'INFO'],
