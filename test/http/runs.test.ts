@@ -93,6 +93,10 @@ describe('a run whose end cannot be stored', () => {
     const run = app.agent.hold(says('Nobody hears this.'));
     const answer = app.post('/chat', { message: 'x' });
     const { conversationId: conversation_id, runId } = await run.reached;
+    app.sql(
+      "INSERT INTO outbound_messages (id, conversation_id, text, created_at) VALUES ('out-1', ?, 'hi', '2026-01-31T09:30:00.000Z')",
+      conversation_id,
+    );
     run.release();
     const failed = await answer;
     expectProblem(failed, 500, 'internal_error');
@@ -100,7 +104,8 @@ describe('a run whose end cannot be stored', () => {
     expect(await app.store.getRun(runId)).toMatchObject({ status: 'error', error: { code: 'internal_error' } });
     const conversation = await app.send(`/chat/${conversation_id}`);
     expect(conversation.body).toMatchObject({ status: 'idle', message_count: 1 });
-    expect((await app.post('/chat', { message: 'y', conversation_id })).body.status).toBe('success');
+    const next = await app.post('/chat', { message: 'y', conversation_id });
+    expect(next.body).toMatchObject({ status: 'success', outbound_messages: [{ text: 'hi' }] });
   });
 });
 
