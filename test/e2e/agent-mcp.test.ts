@@ -13,14 +13,16 @@ for (const type of ['http', 'sse', 'stdio'] as const) {
     const call = { name: 'mcp__library__lookup', arguments: JSON.stringify({ key: 'the-key' }) };
     host.model.mock.on({ userMessage: /look it up/, hasToolResult: false }, { toolCalls: [call] });
     host.model.mock.on({ userMessage: /look it up/, hasToolResult: true }, { content: 'Here.' });
-    const commandLines: string[] = [];
+    // While the model is held, the process is certainly there to be looked at.
+    const held = host.model.fault({ kind: 'hold' });
 
-    const ran = await host.run('look it up', {
+    const running = host.run('look it up', {
       options: { mcpServers: { library: mcp.server({ 'x-tenant': 'tenant-secret' }) } },
-      onEvent: async () => {
-        for (const { command } of await host.processes()) commandLines.push(command);
-      },
     });
+    await held.reached;
+    const commandLines = (await host.processes()).map(({ command }) => command);
+    held.release();
+    const ran = await running;
 
     expect(ran.result).toMatchObject({ outcome: 'success', warnings: [] });
     expect(host.model.requests()[0]?.body.tools?.map((tool) => tool.name)).toContain('mcp__library__lookup');
