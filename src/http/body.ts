@@ -8,7 +8,7 @@ import { parseJson } from './json.ts';
 import { invalidRequest } from './validate.ts';
 
 /** As in PicoClaw 1.x: "1mb" of its body parser. */
-export const maxBodyBytes = 1_048_576;
+const maxBodyBytes = 1_048_576;
 
 /** Undefined when the body is empty. Throws a `Problem`: 400, 413, 415. */
 export async function readJson(c: AppContext): Promise<unknown> {

@@ -10,7 +10,7 @@ import { type Migration, Migrator } from 'kysely/migration';
 import type { Tables } from '../queries/tables.ts';
 import { createSchema } from './schema.ts';
 
-export const ledgerTable = 'kysely_migration';
+const ledgerTable = 'kysely_migration';
 
 const migrations: Record<string, Migration> = {
   '0001_schema': { up: createSchema },
