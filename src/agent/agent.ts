@@ -13,7 +13,8 @@ import type { RunOptions, Usage } from '../domain/run.ts';
 
 export type AgentRequest = {
   runId: string;
-  conversationId: string;
+  /** Null for a task's isolated run. */
+  conversationId: string | null;
   /** UUID. With `resume` the session to go on with, otherwise the one to create. */
   sessionId: string;
   resume: boolean;
@@ -29,6 +30,9 @@ export type AgentRequest = {
 
 /** `id` is the UUID by which the session remembers this prompt. Never one that it has had: it would ignore it, and wait. */
 export type AgentPrompt = { id: string; text: string };
+
+/** In whose name the agent's tools act: the run that calls them. */
+export type ToolContext = Pick<AgentRequest, 'runId' | 'conversationId'>;
 
 export type AgentEvent =
   /** A message of the model begins; the text of earlier ones is final. `continues`: it goes on where that one was cut off. */

@@ -10,9 +10,10 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import type { Log } from '../lib/log.ts';
-import type { Agent, AgentResult } from './agent.ts';
+import type { Agent, AgentResult, ToolContext } from './agent.ts';
 import { type Credential, makeEnvironment } from './environment.ts';
 import { runInSession, type SessionDeps } from './in-session.ts';
+import type { ToolServer } from './options.ts';
 import type { PerformLimits } from './perform.ts';
 import type { ProcessDeps } from './process.ts';
 import { canTieToParent } from './spawn.ts';
@@ -28,6 +29,8 @@ export type ClaudeLimits = PerformLimits & {
   streamIdleMs: number;
   /** How long an MCP server may take to connect before the run goes on without it. */
   mcpConnectMs: number;
+  /** How long one call of a tool of the tool server may take; at least a second. */
+  toolMs: number;
   /** From the end of a process's input to killing it. */
   exitMs: number;
 };
@@ -40,6 +43,7 @@ export const defaultLimits: ClaudeLimits = {
   // Longer than the CLI's own watch over the stream and the answer without streaming that follows it.
   silenceMs: 240_000,
   mcpConnectMs: 10_000,
+  toolMs: 30_000,
   interruptMs: 2_000,
   exitMs: 2_000,
 };
@@ -59,6 +63,8 @@ export type ClaudeAgentDeps = {
   timezone: string;
   /** The host's environment, of which only what programs need is passed on. */
   baseEnv: Record<string, string | undefined>;
+  /** Makes the server of our own tools for one claude process; it is closed with the process. */
+  toolServer: (context: ToolContext) => Promise<ToolServer>;
   log: Log;
   limits?: Partial<ClaudeLimits>;
 };
@@ -99,6 +105,7 @@ export function createClaudeAgent(deps: ClaudeAgentDeps): ClaudeAgent {
       configDir,
       defaultModel: deps.defaultModel,
       fallbackModel: deps.fallbackModel,
+      toolMs: limits.toolMs,
       env: {
         ...makeEnvironment({
           base: deps.baseEnv,
@@ -116,6 +123,7 @@ export function createClaudeAgent(deps: ClaudeAgentDeps): ClaudeAgent {
     },
     orgDir: deps.orgDir,
     systemPromptOverride: deps.systemPromptOverride,
+    toolServer: deps.toolServer,
     limits,
     slots: makeStartSlots(limits.maxConcurrentStarts),
     load,

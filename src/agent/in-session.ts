@@ -4,31 +4,21 @@
  * model call is followed by another.
  */
 
-import { access } from 'node:fs/promises';
-import type { Options } from '@anthropic-ai/claude-agent-sdk';
-import type { Log } from '../lib/log.ts';
 import type { AgentEvent, AgentPrompt, AgentRequest, AgentResult } from './agent.ts';
 import { cannotStart, decideOutcome, type Outcome } from './failure.ts';
-import { makeOptions, type OptionsSettings } from './options.ts';
 import { type Performed, type PerformLimits, perform } from './perform.ts';
-import { ClaudeProcess, type ProcessDeps } from './process.ts';
+import { type PrepareDeps, prepare } from './prepare.ts';
+import type { ClaudeProcess } from './process.ts';
 import { decideSession, refusalOf, type Session } from './session.ts';
 import type { StartSlots } from './start-slots.ts';
-import { readSystemPrompt } from './system-prompt.ts';
 import { emptyTally, totalsOf } from './tally.ts';
 import { holdsMessage, promptsIn, transcriptState } from './transcripts.ts';
 
-export type SessionDeps = {
-  settings: OptionsSettings;
-  orgDir: string | null;
-  systemPromptOverride: string | null;
+export type SessionDeps = PrepareDeps & {
   limits: PerformLimits;
   slots: StartSlots;
-  /** Loads the SDK when it is first wanted. */
-  load: () => Promise<ProcessDeps>;
   /** Takes the credential out of a text for the log. */
   redact: (text: string) => string;
-  log: Log;
 };
 
 type OnEvent = (event: AgentEvent) => void;
@@ -103,25 +93,6 @@ async function whatIsKept(
   } catch (error) {
     log.warn({ err: error }, 'the transcript cannot be read');
     return { promptTaken: succeeded, replyKept: false };
-  }
-}
-
-/** All that can fail before there is a process. Null, with the cause in the log, when it does. */
-async function prepare(
-  deps: SessionDeps,
-  request: AgentRequest,
-  session: Session,
-): Promise<(() => ClaudeProcess) | null> {
-  try {
-    const processDeps = await deps.load();
-    // A process in a folder that is not there fails with words about something else.
-    await access(deps.settings.cwd);
-    const systemPrompt = await readSystemPrompt({ orgDir: deps.orgDir, override: deps.systemPromptOverride });
-    const options: Options = makeOptions(deps.settings, { session, systemPrompt, run: request.options });
-    return () => new ClaudeProcess(processDeps, options);
-  } catch (error) {
-    deps.log.error({ run_id: request.runId, err: error }, 'the agent could not be prepared');
-    return null;
   }
 }
 

@@ -1,6 +1,7 @@
 /** From a request to the SDK's options; pure. What is settled here is what the agent may do and what it never sees. */
 
-import type { McpServerConfig, Options } from '@anthropic-ai/claude-agent-sdk';
+import type { McpSdkServerConfigWithInstance, McpServerConfig, Options } from '@anthropic-ai/claude-agent-sdk';
+import { toolServerName } from '../domain/mcp-server.ts';
 import type { McpServer, RunOptions } from '../domain/run.ts';
 import type { ProcessEnvironment } from './environment.ts';
 import { makeDenyRules } from './permissions.ts';
@@ -15,9 +16,14 @@ export type OptionsSettings = {
   configDir: string;
   defaultModel: string | null;
   fallbackModel: string | null;
+  /** How long one call of a tool of the tool server may take. Below a second it is not kept. */
+  toolMs: number;
 };
 
-export type OptionsInput = { session: Session; systemPrompt: SystemPrompt; run: RunOptions };
+/** The server of our own tools, in this process. Each claude process needs one of its own: two would share none. */
+export type ToolServer = McpSdkServerConfigWithInstance['instance'];
+
+export type OptionsInput = { session: Session; systemPrompt: SystemPrompt; run: RunOptions; toolServer: ToolServer };
 
 export function makeOptions(settings: OptionsSettings, input: OptionsInput): Options {
   const { run, session } = input;
@@ -42,7 +48,10 @@ export function makeOptions(settings: OptionsSettings, input: OptionsInput): Opt
     // `project` for the working directory's CLAUDE.md, skills and settings; nothing of the host's user.
     settingSources: ['project'],
 
-    mcpServers: toMcpServers(run.mcpServers),
+    mcpServers: {
+      ...toMcpServers(run.mcpServers),
+      [toolServerName]: { type: 'sdk', name: toolServerName, instance: input.toolServer, timeout: settings.toolMs },
+    },
     // Not on the command line, where every user of the machine reads headers and env.
     mcpServersDelivery: 'initialize',
     // The working directory is the agent's to write: a `.mcp.json` there would run commands at the next start.

@@ -10,6 +10,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { pino } from 'pino';
 import type { AgentEvent, AgentRequest, AgentResult } from '../../src/agent/agent.ts';
 import { type ClaudeAgent, type ClaudeAgentDeps, createClaudeAgent } from '../../src/agent/claude.ts';
@@ -64,6 +65,7 @@ export async function startAgentHost(
     // Nothing else of this machine: a proxy or a language of its own would change what is tested. A home of its own: the
     // CLI's shell reads the dotfiles of the real one, and killing it in the middle of them leaves their locks behind.
     baseEnv: { PATH: process.env.PATH, HOME: homeDir },
+    toolServer: async () => new McpServer({ name: 'tools', version: '1.0.0' }),
     log: pino({ level: 'debug' }, { write: (line: string) => void log.push(line) }),
     ...overrides,
     memoryDir,

@@ -3,6 +3,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { McpServer as ToolServer } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { expect, test } from 'vitest';
 import { defaultLimits } from '../../src/agent/claude.ts';
 import { makeOptions, type OptionsInput, type OptionsSettings } from '../../src/agent/options.ts';
@@ -18,7 +19,10 @@ const settings: OptionsSettings = {
   configDir: '/state',
   defaultModel: null,
   fallbackModel: null,
+  toolMs: 5_000,
 };
+const toolServer = new ToolServer({ name: 'tools', version: '1.0.0' });
+const ownTools = { picoclaw: { type: 'sdk', name: 'picoclaw', instance: toolServer, timeout: 5_000 } };
 const run: RunOptions = {
   model: null,
   maxExecutionMs: 1_000,
@@ -49,7 +53,7 @@ test('a run without wishes has these options and no others', () => {
       permissions: { deny: expect.any(Array) },
     },
     settingSources: ['project'],
-    mcpServers: {},
+    mcpServers: ownTools,
     mcpServersDelivery: 'initialize',
     strictMcpConfig: true,
     includePartialMessages: true,
@@ -79,13 +83,22 @@ const wishes: [string, Made, object][] = [
   ],
   ['an effort', { run: { effort: 'high' } }, { effort: 'high' }],
   ['limits', { run: { maxTurns: 3, maxBudgetUsd: 0.5 } }, { maxTurns: 3, maxBudgetUsd: 0.5 }],
-  ['an http server', { run: { mcpServers: { x: http } } }, { mcpServers: { x: { ...http, alwaysLoad: true } } }],
+  [
+    'an http server',
+    { run: { mcpServers: { x: http } } },
+    { mcpServers: { ...ownTools, x: { ...http, alwaysLoad: true } } },
+  ],
   [
     'an sse server',
     { run: { mcpServers: { x: { type: 'sse', url: 'http://m' } } } },
-    { mcpServers: { x: { type: 'sse', url: 'http://m', alwaysLoad: true } } },
+    { mcpServers: { ...ownTools, x: { type: 'sse', url: 'http://m', alwaysLoad: true } } },
   ],
-  ['a stdio server', { run: { mcpServers: { x: stdio } } }, { mcpServers: { x: { ...stdio, alwaysLoad: true } } }],
+  [
+    'a stdio server',
+    { run: { mcpServers: { x: stdio } } },
+    { mcpServers: { ...ownTools, x: { ...stdio, alwaysLoad: true } } },
+  ],
+  ['a server by the name of our own', { run: { mcpServers: { picoclaw: http } } }, { mcpServers: ownTools }],
 ];
 
 for (const [what, wish, expected] of wishes) {
@@ -142,6 +155,7 @@ test('the default limits', () => {
     streamIdleMs: 60_000,
     silenceMs: 240_000,
     mcpConnectMs: 10_000,
+    toolMs: 30_000,
     interruptMs: 2_000,
     exitMs: 2_000,
   });
@@ -150,5 +164,5 @@ test('the default limits', () => {
 type Made = Partial<Omit<OptionsInput, 'run'> & OptionsSettings> & { run?: Partial<RunOptions> };
 
 function made({ session = { kind: 'create', id }, run: wished, ...changed }: Made) {
-  return makeOptions({ ...settings, ...changed }, { session, systemPrompt, run: { ...run, ...wished } });
+  return makeOptions({ ...settings, ...changed }, { session, systemPrompt, run: { ...run, ...wished }, toolServer });
 }

@@ -1,0 +1,2 @@
+/** The name of the MCP server with our own tools. No other may have it. */
+export const toolServerName = 'picoclaw';
