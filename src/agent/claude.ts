@@ -13,6 +13,7 @@ import type { Log } from '../lib/log.ts';
 import type { Agent, AgentResult, ToolContext } from './agent.ts';
 import { type Credential, makeEnvironment } from './environment.ts';
 import { runInSession, type SessionDeps } from './in-session.ts';
+import { makeServersReader } from './managed-mcp.ts';
 import type { ToolServer } from './options.ts';
 import type { PerformLimits } from './perform.ts';
 import type { ProcessDeps } from './process.ts';
@@ -61,7 +62,7 @@ export type ClaudeAgentDeps = {
   systemPromptOverride: string | null;
   /** IANA. */
   timezone: string;
-  /** The host's environment, of which only what programs need is passed on. */
+  /** The host's environment, of which only what programs need is passed on, and what `managed-mcp.json` refers to. */
   baseEnv: Record<string, string | undefined>;
   /** Makes the server of our own tools for one claude process; it is closed with the process. */
   toolServer: (context: ToolContext) => Promise<ToolServer>;
@@ -70,7 +71,7 @@ export type ClaudeAgentDeps = {
 };
 
 export type ClaudeAgent = Agent & {
-  /** Loads the SDK, which takes about 0.15 s, ahead of the first run. */
+  /** Loads the SDK, which takes about 0.15 s, and reads what a run needs, ahead of the first run. */
   warmUp(): Promise<void>;
 };
 
@@ -123,6 +124,7 @@ export function createClaudeAgent(deps: ClaudeAgentDeps): ClaudeAgent {
     },
     orgDir: deps.orgDir,
     systemPromptOverride: deps.systemPromptOverride,
+    readServers: makeServersReader({ orgDir: deps.orgDir, env: deps.baseEnv }),
     toolServer: deps.toolServer,
     limits,
     slots: makeStartSlots(limits.maxConcurrentStarts),
@@ -146,7 +148,8 @@ export function createClaudeAgent(deps: ClaudeAgentDeps): ClaudeAgent {
     forget: (sessionId) => deleteSession({ configDir, tempDir: deps.baseEnv.TMPDIR ?? '/tmp' }, sessionId),
     health: () => ({ ...program, warm: 0 }),
     warmUp: async () => {
-      await load();
+      // Read once while it is known to be good, in case that it breaks before the first run.
+      await Promise.all([load(), sessionDeps.readServers()]);
     },
     stop: async () => {
       stopping.abort();

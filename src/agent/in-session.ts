@@ -53,21 +53,22 @@ async function runOnce(deps: SessionDeps, input: OnceInput, onEvent: OnEvent): P
     const kept: Kept = { promptTaken: false, replyKept: true };
     return { result: toResult(session, outcome, nothingPerformed, kept), refused: null };
   };
-  const start = await prepare(deps, request, session);
-  if (start === null) return notRun({ outcome: 'error', problem: cannotStart() });
+  const prepared = await prepare(deps, request, session);
+  if (prepared === null) return notRun({ outcome: 'error', problem: cannotStart() });
   const release = await deps.slots.take(request.signal);
   if (release === null) return notRun({ outcome: 'interrupted' });
 
   try {
-    const claude = start();
+    const claude = prepared.start();
     const { signal } = request;
     const here = { process: claude, sessionId: session.id, prompt, onEvent, onStarted: release, signal };
     const performed = await perform(deps.limits, here);
     tell(deps, request, performed, claude);
     const outcome = decideOutcome({ ...performed, options: request.options });
     const kept = await whatIsKept(deps, { session, prompt, outcome, performed });
+    const result = toResult(session, outcome, performed, kept);
     return {
-      result: toResult(session, outcome, performed, kept),
+      result: { ...result, warnings: [...prepared.warnings, ...result.warnings] },
       // Once the model has been asked, whatever is said is about something else.
       refused: performed.tally.model === null ? refusalOf(said(performed, claude)) : null,
     };
