@@ -10,8 +10,12 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, realpath, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join, sep } from 'node:path';
 import manifest from '../package.json' with { type: 'json' };
-import { type Setting, toTimezone } from './config/setting.ts';
+import { describeFaults, type Env, type Fault, readSetting } from './config/read-setting.ts';
+import type { Setting } from './config/setting.ts';
 import { settings } from './config/settings.ts';
+import { toTimezone } from './domain/timezone.ts';
+
+export type { Env, Fault };
 
 export type Config = {
   credential: { kind: 'api_key' | 'oauth_token'; value: string };
@@ -52,22 +56,10 @@ export type Config = {
 /** What the process knows of itself. */
 export type Facts = { isRoot: boolean; isTerminal: boolean };
 
-/** `value` is fit to print. */
-export type Fault = { variable: string; value: string; fix: string };
-
-export type Env = Record<string, string | undefined>;
-
 /** With faults, `config` has the defaults in place of what is wrong: good for looking for more faults, not for a start. */
 export function loadConfig(env: Env, facts: Facts): { config: Config; faults: Fault[] } {
   const faults: Fault[] = [];
-  const read = <T>(setting: Setting<T>): T => {
-    const text = env[setting.variable];
-    if (text === undefined || (text === '' && !setting.emptyIsValue)) return setting.fallback;
-    const value = setting.parse(text);
-    if (value !== undefined) return value;
-    faults.push({ variable: setting.variable, value: shown(setting, text), fix: `must be ${setting.wants}` });
-    return setting.fallback;
-  };
+  const read = <T>(setting: Setting<T>): T => readSetting(env, setting, faults);
 
   const apiKey = read(settings.apiKey);
   const oauthToken = read(settings.oauthToken);
@@ -186,21 +178,11 @@ export async function findVolumes(config: Config) {
 
 /** For standard error. */
 export function formatFaults(faults: Fault[]): string {
-  const lines = faults.map(({ variable, value, fix }) => `  ${variable}: ${value}\n    ${fix}\n`);
-  return `picoclaw: the server cannot start with these settings\n${lines.join('')}`;
+  return describeFaults(faults, 'the server');
 }
 
 const notSet = '(not set)';
 const minTokenCharacters = 16;
-const maxShownCharacters = 80;
-
-function shown(setting: Setting<unknown>, text: string): string {
-  if (setting.secret) return '(secret)';
-  return text.length > maxShownCharacters
-    ? `${JSON.stringify(text.slice(0, maxShownCharacters))}…`
-    : JSON.stringify(text);
-}
-
 function systemTimezone(): string {
   // Whatever its type says, it is undefined where the system's zone is none that Intl knows.
   const name: string | undefined = Intl.DateTimeFormat().resolvedOptions().timeZone;

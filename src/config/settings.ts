@@ -125,18 +125,21 @@ export const settings = {
   }),
   orgDir: path({
     variable: 'ORG_DIR',
-    description: "An organisation's folder, read only: its `CLAUDE.md` is appended to the system prompt.",
+    description:
+      "An organisation's folder, read only: its `CLAUDE.md` is appended to the system prompt, the MCP servers of its " +
+      '`managed-mcp.json` are there in every run, its `skills/` are installed.',
     fallback: null,
   }),
   skillsDir: path({
     variable: 'SKILLS_DIR',
-    description: "An organisation's skills, one folder each. Need not be there. Validated, but without effect yet.",
+    description:
+      "An organisation's skills, one folder each; they replace built-in ones of the same name. Need not be there.",
     fallback: null,
     defaultText: '`$ORG_DIR/skills`, or `/data/skills` without ORG_DIR',
   }),
   builtInSkillsDir: path({
     variable: 'BUILT_IN_SKILLS_DIR',
-    description: 'The skills that come with the server. Need not be there. Validated, but without effect yet.',
+    description: 'The skills that come with the server. Need not be there.',
     fallback: null,
     defaultText: '`built-in-skills` beside the program',
   }),
@@ -147,14 +150,14 @@ export const settings = {
   }),
   outboundTtlDays: integer({
     variable: 'OUTBOUND_TTL_DAYS',
-    description: 'Days that an outbound message which nobody fetched is kept. Validated, but without effect yet.',
+    description: 'Days that an outbound message is kept, whether an answer has taken it along or not.',
     fallback: 7,
     min: 1,
     max: 36_500,
   }),
   taskLogRetention: integer({
     variable: 'TASK_LOG_RETENTION',
-    description: "Entries that a task's run log keeps. Validated, but without effect yet.",
+    description: "Runs that a task's log keeps; the oldest go first.",
     fallback: 100,
     min: 0,
     max: 1_000_000,

@@ -26,10 +26,14 @@ export type Message = {
   createdAt: string;
 };
 
-/** A message that the agent queued for delivery while it worked; delivered once, with an answer of its conversation. */
+/**
+ * A message that the agent sent while it worked. It is delivered once: to whoever waits for the run that sent it, else
+ * with the conversation's next answer.
+ */
 export type OutboundMessage = {
   id: string;
-  conversationId: string;
+  /** Null in an isolated run, which has no conversation. */
+  conversationId: string | null;
   text: string;
   sender: string | null;
   createdAt: string;

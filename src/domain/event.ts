@@ -5,7 +5,7 @@ import type { RunOutcome } from './outcome.ts';
 import type { Problem } from './problem.ts';
 
 export type RunEvent =
-  | { type: 'start'; conversationId: string; messageId: string; runId: string }
+  | { type: 'start'; conversationId: string | null; messageId: string | null; runId: string }
   | { type: 'thinking'; text: string }
   /** With `sender` it repeats an outbound message, as 1.x clients expect it; without, it is the answer's text. */
   | { type: 'chunk'; text: string; sender?: string | null }

@@ -6,11 +6,13 @@ import type { TerminalRunStatus, Usage } from './run.ts';
 
 export type ToolUse = { tool: string; input: unknown };
 
-export type RunOutcome = {
+export type RunOutcome = RunEnd & Place;
+
+/** `messageId`: the assistant's message, or the user's where no reply was stored. A task's isolated run has neither. */
+type Place = { conversationId: string; messageId: string } | { conversationId: null; messageId: null };
+
+type RunEnd = {
   runId: string;
-  conversationId: string;
-  /** The assistant's message, or the user's where no reply was stored. */
-  messageId: string;
   status: TerminalRunStatus;
   /** The text of the reply, whole or (after a timeout or a cancellation) as far as it came; null when there is none. */
   result: string | null;

@@ -46,6 +46,18 @@ export const catalogue = {
     retryable: true,
     hint: 'A run is active in the conversation; nothing of the refused request was stored.',
   },
+  task_exists: {
+    status: 409,
+    title: 'The task exists',
+    retryable: false,
+    hint: 'A task with this id is there; PUT /task/:id changes it.',
+  },
+  task_busy: {
+    status: 409,
+    title: 'The task is running',
+    retryable: true,
+    hint: 'A run of the task is under way, or was cut off and its lease has not expired yet.',
+  },
   body_too_large: {
     status: 413,
     title: 'The body is too large',
@@ -215,9 +227,18 @@ export function conversationNotFound(id: string): Problem {
   return new Problem('not_found', `conversation_id not found: ${id}`, { conversationId: id });
 }
 
-export function conversationBusy(id: string): Problem {
+export function conversationBusy(id: string, taskId?: string): Problem {
   return new Problem('conversation_busy', `Conversation ${id} is currently processing another request`, {
     conversationId: id,
+    ...(taskId === undefined ? {} : { taskId }),
     retryAfterS: 1,
   });
+}
+
+export function taskNotFound(id: string): Problem {
+  return new Problem('not_found', `task not found: ${id}`, { taskId: id });
+}
+
+export function taskBusy(id: string): Problem {
+  return new Problem('task_busy', `Task ${id} is running`, { taskId: id, retryAfterS: 1 });
 }

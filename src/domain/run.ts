@@ -9,7 +9,8 @@
 
 import type { ProblemBody } from './problem.ts';
 
-export type RunSource = 'chat';
+/** `task_check`: a slot that was due. `task_trigger`: a task that was asked for now. */
+export type RunSource = 'chat' | 'task_check' | 'task_trigger';
 
 export type RunStatus = 'running' | TerminalRunStatus;
 export type TerminalRunStatus = 'success' | 'timeout' | 'error' | 'cancelled' | 'interrupted';
@@ -50,11 +51,13 @@ export type RunOptions = {
 /** What the store keeps of a run. */
 export type Run = {
   id: string;
-  conversationId: string;
+  /** Null for a task's isolated run. */
+  conversationId: string | null;
   source: RunSource;
   status: RunStatus;
   fencingToken: number;
-  userMessageId: string;
+  /** Null for an isolated run, which stores no messages. */
+  userMessageId: string | null;
   assistantMessageId: string | null;
   model: string | null;
   /** The problem that a failed run ended with. */

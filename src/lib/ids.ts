@@ -2,7 +2,7 @@
 
 import { randomUUID } from 'node:crypto';
 
-export type IdPrefix = 'conv' | 'msg' | 'run' | 'req';
+export type IdPrefix = 'conv' | 'msg' | 'out' | 'run' | 'task' | 'req';
 
 export function newId(prefix: IdPrefix): string {
   return `${prefix}-${randomUUID()}`;

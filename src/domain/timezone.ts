@@ -1,0 +1,16 @@
+/** Time zones of the IANA database. */
+
+/**
+ * The zone in the database's spelling: programs that the agent runs look it up as a file, case and all. A newer name stays
+ * what it is, though Intl may answer with the older one. Null for an offset, which Intl knows and they do not, and for what
+ * is no zone.
+ */
+export function toTimezone(name: string): string | null {
+  if (/^[+-]/.test(name)) return null;
+  try {
+    const known = new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions().timeZone;
+    return known.toLowerCase() === name.toLowerCase() ? known : name;
+  } catch {
+    return null;
+  }
+}
