@@ -1,11 +1,11 @@
 /** A chat request: takes the conversation, or begins one, and starts a run in it. */
 
 import type { RunOptions } from '../domain/run.ts';
-import type { LiveRun, StartRun } from '../runs/runs.ts';
+import type { LiveChat, StartRun } from '../runs/runs.ts';
 
-export type { LiveRun };
+export type { LiveChat };
 
-export type ChatDeps = { runs: { start(input: StartRun): Promise<LiveRun> } };
+export type ChatDeps = { runs: { start(input: StartRun): Promise<LiveChat> } };
 
 export type ChatInput = {
   /** Null begins a new conversation. */
@@ -17,12 +17,7 @@ export type ChatInput = {
 };
 
 /** Resolves once the request is durable; rejects with a `Problem` (404, 409, 503), and then nothing was stored. */
-export function chat(deps: ChatDeps, input: ChatInput): Promise<LiveRun> {
+export function chat(deps: ChatDeps, input: ChatInput): Promise<LiveChat> {
   const { conversationId, message, sender, senderName, options } = input;
-  return deps.runs.start({
-    source: 'chat',
-    conversationId,
-    message: { sender, senderName, content: message },
-    options,
-  });
+  return deps.runs.start({ conversationId, message: { sender, senderName, content: message }, options });
 }

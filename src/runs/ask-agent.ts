@@ -1,20 +1,19 @@
 /**
  * Asks the agent, in the conversation's session, for the answer of one run.
  *
- * - The prompt holds what the session has not seen, and nothing twice.
+ * - In a conversation the prompt holds what the session has not seen, and nothing twice. Alone it is the task's prompt as
+ *   it is, in a session of its own.
  * - A session that cannot be resumed is followed by a fresh one, which is on record before it exists.
  */
 
 import { randomUUID } from 'node:crypto';
-import type { Agent, AgentEvent, AgentResult } from '../agent/agent.ts';
+import type { Agent, AgentEvent, AgentRequest, AgentResult } from '../agent/agent.ts';
 import { Problem } from '../domain/problem.ts';
 import { renderPrompt } from '../domain/prompt.ts';
 import { noUsage, type RunOptions } from '../domain/run.ts';
 import { uuidOf } from '../lib/ids.ts';
 import type { Log } from '../lib/log.ts';
-import type { AcceptOutcome, Store } from '../store/store.ts';
-
-export type AcceptedRun = Extract<AcceptOutcome, { kind: 'accepted' }>;
+import type { AcceptedRun, AskedInConversation, Store } from '../store/store.ts';
 
 export type AskDeps = {
   store: Store;
@@ -36,37 +35,17 @@ export async function askAgent(
   { accepted, options, signal }: { accepted: AcceptedRun; options: RunOptions; signal: AbortSignal },
   onEvent: (event: AgentEvent) => void,
 ): Promise<AgentResult> {
-  const { run, conversation, message, sessionId } = accepted;
-  const promptId = uuidOf(message.id) ?? randomUUID();
-  const { timezone } = deps.settings;
-  const freshSession = async () => {
-    const fresh = randomUUID();
-    // Noted before it exists: whatever becomes of the run, deleting the conversation deletes this transcript too.
-    await deps.store.addSession(conversation.id, fresh);
-    await deps.volume.sync();
-    const { messages, omitted } = await deps.store.recentMessages({
-      conversationId: conversation.id,
-      beforeMessageId: message.id,
-      maxCharacters: primerMaxCharacters,
-    });
-    const text = renderPrompt({ timezone, messages: [...messages, message], omitted });
-    return { sessionId: fresh, prompt: { id: promptId, text } };
-  };
+  const { run, sessionId } = accepted;
   try {
-    const unseen = await withoutHeld(deps.agent, sessionId, accepted.unseen);
-    return await deps.agent.run(
-      {
-        runId: run.id,
-        conversationId: conversation.id,
-        sessionId,
-        resume: conversation.messageCount > 1,
-        prompt: { id: promptId, text: renderPrompt({ timezone, messages: [...unseen, message] }) },
-        freshSession,
-        options,
-        signal,
-      },
-      onEvent,
-    );
+    const request: AgentRequest = {
+      runId: run.id,
+      conversationId: run.conversationId,
+      sessionId,
+      ...(await makeAsk(deps, accepted)),
+      options,
+      signal,
+    };
+    return await deps.agent.run(request, onEvent);
   } catch (error) {
     deps.log.error({ run_id: run.id, err: error }, 'the agent rejected');
     return {
@@ -85,6 +64,46 @@ export async function askAgent(
   }
 }
 
+type Ask = Pick<AgentRequest, 'resume' | 'prompt' | 'freshSession'>;
+
+async function makeAsk(deps: AskDeps, accepted: AcceptedRun): Promise<Ask> {
+  const { run, ask, sessionId } = accepted;
+  const beginSession = async (ownerId: string) => {
+    const fresh = randomUUID();
+    // Noted before it exists: whatever becomes of the run, deleting its owner deletes this transcript too.
+    await deps.store.addSession(ownerId, fresh);
+    await deps.volume.sync();
+    return fresh;
+  };
+  if (ask.kind === 'alone') {
+    const prompt = { id: toPromptId(ask.messageId), text: ask.text };
+    return { resume: false, prompt, freshSession: async () => ({ sessionId: await beginSession(run.id), prompt }) };
+  }
+  const { conversation, message } = ask;
+  const { timezone } = deps.settings;
+  const promptId = toPromptId(message.id);
+  const unseen = await withoutHeld(deps.agent, sessionId, ask.unseen);
+  return {
+    resume: conversation.messageCount > 1,
+    prompt: { id: promptId, text: renderPrompt({ timezone, messages: [...unseen, message] }) },
+    freshSession: async () => {
+      const fresh = await beginSession(conversation.id);
+      const { messages, omitted } = await deps.store.recentMessages({
+        conversationId: conversation.id,
+        beforeMessageId: message.id,
+        maxCharacters: primerMaxCharacters,
+      });
+      const text = renderPrompt({ timezone, messages: [...messages, message], omitted });
+      return { sessionId: fresh, prompt: { id: promptId, text } };
+    },
+  };
+}
+
+/** The UUID by which a session remembers a message. */
+function toPromptId(messageId: string): string {
+  return uuidOf(messageId) ?? randomUUID();
+}
+
 /**
  * A message whose run was cut off may or may not have reached the session. Only the transcript knows: what it holds is
  * not told twice.
@@ -92,8 +111,8 @@ export async function askAgent(
 async function withoutHeld(
   agent: Agent,
   sessionId: string,
-  unseen: AcceptedRun['unseen'],
-): Promise<AcceptedRun['unseen']> {
+  unseen: AskedInConversation['unseen'],
+): Promise<AskedInConversation['unseen']> {
   if (unseen.length === 0) return [];
   const ids = unseen.map((message) => uuidOf(message.id)).filter((id) => id !== null);
   const held = await agent.heldPrompts(sessionId, ids);

@@ -3,10 +3,12 @@
  * gets every event from the first on. The last event is `done` or `error`; nothing follows it.
  */
 
+import type { OutboundMessage } from '../domain/conversation.ts';
 import { isFinal, type NumberedEvent, type RunEvent } from '../domain/event.ts';
 
 export class EventLog {
   readonly #events: NumberedEvent[] = [];
+  readonly #outbound = new Set<string>();
   #closed = false;
   #wake = Promise.withResolvers<void>();
 
@@ -16,6 +18,13 @@ export class EventLog {
     this.#closed = isFinal(event);
     this.#wake.resolve();
     this.#wake = Promise.withResolvers<void>();
+  }
+
+  /** Once a message, whoever is first; too late, after the last event, it is left to the next answer. */
+  tellOutbound(message: OutboundMessage): void {
+    if (this.#closed || this.#outbound.has(message.id)) return;
+    this.#outbound.add(message.id);
+    this.append({ type: 'outbound', message });
   }
 
   /** Ends after the last event of the run. */

@@ -11,10 +11,11 @@ import type { AgentResult } from '../agent/agent.ts';
 import type { RunOutcome } from '../domain/outcome.ts';
 import { Problem, type ProblemBody } from '../domain/problem.ts';
 import { noUsage, type RunOptions } from '../domain/run.ts';
+import { decideAfterRun, summarizeRun } from '../domain/task.ts';
 import type { Clock } from '../lib/clock.ts';
 import { newId } from '../lib/ids.ts';
-import type { SettleRun } from '../store/store.ts';
-import { type AcceptedRun, type AskDeps, askAgent } from './ask-agent.ts';
+import type { AcceptedRun, SettleRun, TaskClaim } from '../store/store.ts';
+import { type AskDeps, askAgent } from './ask-agent.ts';
 import type { EventLog } from './event-log.ts';
 import { Recorder } from './recorder.ts';
 
@@ -28,8 +29,8 @@ export type ExecuteDeps = AskDeps & {
   };
 };
 
-/** Why a run was aborted: its own deadline, or a shutdown. */
-export type AbortReason = 'timeout' | 'shutdown';
+/** Why a run was aborted: its own deadline, a shutdown, or another instance that took its task over. */
+export type AbortReason = 'timeout' | 'shutdown' | 'lease_lost';
 
 export async function executeRun(
   deps: ExecuteDeps,
@@ -54,11 +55,12 @@ async function runAndSettle(
   input: { accepted: AcceptedRun; options: RunOptions; signal: AbortSignal },
   events: EventLog,
 ): Promise<RunOutcome> {
-  const { run, conversation, message } = input.accepted;
+  const { run, ask, claim } = input.accepted;
   const startedAt = performance.now();
   const recorder = new Recorder(events);
+  const logFields = { run_id: run.id, conversation_id: run.conversationId };
 
-  events.append({ type: 'start', conversationId: conversation.id, messageId: message.id, runId: run.id });
+  events.append({ type: 'start', conversationId: run.conversationId, messageId: run.userMessageId, runId: run.id });
   const result = await askAgent(deps, input, (event) => recorder.record(event));
   const droppedCharacters = recorder.end();
   const warnings = [...result.warnings];
@@ -66,22 +68,23 @@ async function runAndSettle(
     warnings.push(`the reply ended inside an <internal> block; ${droppedCharacters} characters of it are not shown`);
   if (result.freshBecause !== null)
     deps.log.warn(
-      { run_id: run.id, conversation_id: conversation.id, reason: result.freshBecause },
+      { ...logFields, reason: result.freshBecause },
       'the conversation goes on in a fresh session, told of the stored messages',
     );
 
   const { status, error } = decideStatus(result, input.signal);
-  const { text } = recorder;
-  const keepsReply = status !== 'error' && text.trim() !== '';
-  const reply = keepsReply
-    ? { id: newId('msg'), sender: 'assistant', senderName: deps.settings.assistantName, content: text }
-    : null;
+  const text = recorder.text.trim() === '' ? null : recorder.text;
+  const reply =
+    ask.kind === 'conversation' && status !== 'error' && text !== null
+      ? { id: newId('msg'), sender: 'assistant', senderName: deps.settings.assistantName, content: text }
+      : null;
   const { sessionId, seen } = decideSession(result, { accepted: input.accepted, hasReply: reply !== null });
   if (reply !== null && !result.replyKept)
     deps.log.warn(
-      { run_id: run.id, conversation_id: conversation.id },
+      logFields,
       'the session does not hold the reply; the next run begins a fresh one, told of the stored messages',
     );
+  const at = deps.clock.now();
   const settled = await settle(deps, {
     runId: run.id,
     fencingToken: run.fencingToken,
@@ -94,18 +97,21 @@ async function runAndSettle(
     usage: result.usage,
     costUsd: result.costUsd,
     numTurns: result.numTurns,
-    at: deps.clock.now(),
+    task: claim === null ? null : settleTask(deps, { claim, status, error, result: text, at }),
+    at,
   });
   for (const outbound of settled.outbound) {
-    events.append({ type: 'outbound', message: outbound });
+    events.tellOutbound(outbound);
     events.append({ type: 'chunk', text: outbound.text, sender: outbound.sender });
   }
+  if (ask.kind === 'alone') await forgetSessions(deps, run.id);
   return {
     runId: run.id,
-    conversationId: conversation.id,
-    messageId: reply?.id ?? message.id,
+    ...(ask.kind === 'conversation'
+      ? { conversationId: ask.conversation.id, messageId: reply?.id ?? ask.message.id }
+      : { conversationId: null, messageId: null }),
     status,
-    result: text.trim() === '' ? null : text,
+    result: text,
     error,
     model: result.model,
     sessionId,
@@ -131,15 +137,46 @@ function decideStatus(
 ): { status: SettleRun['status']; error: ProblemBody | null } {
   if (result.outcome !== 'interrupted') return { status: result.outcome, error: result.error };
   const reason: unknown = signal.reason;
-  return reason === 'timeout'
-    ? {
-        status: 'timeout',
-        error: new Problem('run_timeout', 'the run reached its time limit; the text until then is kept').toBody(),
-      }
-    : {
-        status: 'cancelled',
-        error: new Problem('run_cancelled', 'the run was ended by a shutdown; the text until then is kept').toBody(),
-      };
+  if (reason === 'timeout')
+    return {
+      status: 'timeout',
+      error: new Problem('run_timeout', 'the run reached its time limit; the text until then is kept').toBody(),
+    };
+  const by = reason === 'lease_lost' ? 'because its task was taken over' : 'by a shutdown';
+  return {
+    status: 'cancelled',
+    error: new Problem('run_cancelled', `the run was ended ${by}; the text until then is kept`).toBody(),
+  };
+}
+
+/** What the task keeps of its run, and when it is due next. */
+function settleTask(
+  deps: ExecuteDeps,
+  run: {
+    claim: TaskClaim;
+    status: SettleRun['status'];
+    error: ProblemBody | null;
+    result: string | null;
+    at: string;
+  },
+): SettleRun['task'] {
+  const { task, slot, attempt } = run.claim;
+  const { timezone } = deps.settings;
+  const after =
+    slot === null ? null : decideAfterRun(task, { status: run.status, slot, attempt, now: run.at, timezone });
+  if (after !== null && after.fault !== null)
+    deps.log.warn({ task_id: task.id, reason: after.fault }, 'the task has no next time and is paused');
+  return { result: run.result, lastResult: summarizeRun(run), after };
+}
+
+/** Best effort: what is left now goes at the next start. */
+async function forgetSessions(deps: ExecuteDeps, runId: string): Promise<void> {
+  try {
+    for (const sessionId of await deps.store.listSessions(runId)) await deps.agent.forget(sessionId);
+    await deps.store.forgetSessions(runId);
+  } catch (error) {
+    deps.log.warn({ run_id: runId, err: error }, 'the transcript of an isolated run is left until the next start');
+  }
 }
 
 /**
@@ -165,7 +202,7 @@ async function settle(deps: ExecuteDeps, input: SettleRun) {
   } catch (error) {
     await deps.store.undeliver(settled.outbound.map((outbound) => outbound.id));
     throw new Problem('not_durable', 'the answer could not be written to the persistent volume; try again later', {
-      conversationId: settled.run.conversationId,
+      ...(settled.run.conversationId === null ? {} : { conversationId: settled.run.conversationId }),
       retryAfterS: 5,
       cause: error,
     });
@@ -188,6 +225,7 @@ async function abandon(deps: ExecuteDeps, input: SettleRun, cause: unknown): Pro
     usage: noUsage,
     costUsd: 0,
     numTurns: 0,
+    task: input.task === null ? null : { ...input.task, result: null, lastResult: `Error: ${problem.message}` },
   });
   if (settled.kind === 'settled') await deps.store.undeliver(settled.outbound.map((outbound) => outbound.id));
   throw problem;

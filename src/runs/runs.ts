@@ -2,46 +2,70 @@
  * The runs of this instance: accepts them, executes them, and ends them at a shutdown.
  *
  * - A run that was accepted is executed to its end whether or not anybody waits for it.
- * - `start` answers only when the acceptance is on the volume; if it cannot be put there, nothing is left of it.
+ * - `start…` answers only when the acceptance is on the volume; if it cannot be put there, nothing is left of it.
+ * - A task's run holds the task's lease, and renews it, until it has ended.
  * - After `stop` has begun nothing is accepted, and when it has resolved no run is under way.
  */
 
 import { randomUUID } from 'node:crypto';
+import type { OutboundMessage } from '../domain/conversation.ts';
 import type { RunOutcome } from '../domain/outcome.ts';
 import { conversationBusy, conversationNotFound, Problem } from '../domain/problem.ts';
-import type { RunOptions, RunSource } from '../domain/run.ts';
+import type { RunOptions } from '../domain/run.ts';
+import type { Task } from '../domain/task.ts';
 import { newId } from '../lib/ids.ts';
-import type { AcceptedRun } from './ask-agent.ts';
+import type { AcceptedRun, AddOutbound, ClaimOutcome, TaskClaim } from '../store/store.ts';
 import { EventLog } from './event-log.ts';
 import { type AbortReason, type ExecuteDeps, executeRun } from './execute.ts';
+import { keepLease, leaseEnd } from './lease.ts';
 
 export type RunsDeps = ExecuteDeps & {
   /** Names this instance in the runs that it executes. */
   owner: string;
+  /** How long a task stays claimed after its instance was last heard of. */
+  leaseMs: number;
 };
 
 export type StartRun = {
-  source: RunSource;
   /** Null begins a new conversation. */
   conversationId: string | null;
   message: { sender: string; senderName: string; content: string };
   options: RunOptions;
 };
 
+export type StartTaskRun = {
+  taskId: string;
+  /** The due time to run it for; null runs it now and leaves its schedule alone. */
+  slot: string | null;
+  message: { sender: string; senderName: string; render: (task: Task) => string };
+  options: (task: Task) => RunOptions;
+};
+
 /** A run under way. `outcome` rejects with a `Problem` when there is no answer; `events` tells the same. */
 export type LiveRun = {
   id: string;
-  conversationId: string;
   events: EventLog;
   outcome: Promise<RunOutcome>;
 };
 
-type ActiveRun = { abort: AbortController; ended: Promise<void> };
+export type LiveChat = LiveRun & { conversationId: string };
+export type LiveTaskRun = LiveRun & { claim: TaskClaim };
+
+/** Why a task was not run; nothing was stored. */
+export type NotClaimed = Exclude<ClaimOutcome, { kind: 'accepted' }>;
+
+type ActiveRun = {
+  id: string;
+  conversationId: string | null;
+  events: EventLog;
+  abort: AbortController;
+  ended: Promise<void>;
+};
 
 export class Runs {
   readonly #deps: RunsDeps;
-  readonly #active = new Set<ActiveRun>();
-  /** Calls of `start` that have not yet become active runs. */
+  readonly #active = new Map<string, ActiveRun>();
+  /** Calls of `start…` that have not yet become active runs. */
   readonly #starting = new Set<Promise<unknown>>();
   #stopping: Promise<void> | null = null;
   #graceIsOver = false;
@@ -54,15 +78,46 @@ export class Runs {
     return this.#active.size;
   }
 
-  async start(input: StartRun): Promise<LiveRun> {
-    if (this.#stopping !== null) throw new Problem('shutting_down', 'the server is shutting down', { retryAfterS: 5 });
-    const starting = this.#start(input);
-    this.#starting.add(starting);
+  /** Takes the conversation, or begins one. Rejects with a `Problem` (404, 409, 503). */
+  start(input: StartRun): Promise<LiveChat> {
+    return this.#counted(async () => {
+      const accepted = await this.#accept(input);
+      return { ...this.#execute(accepted, input.options), conversationId: accepted.ask.conversation.id };
+    });
+  }
+
+  /** Claims the task and, in a `group`, takes its conversation. Rejects with a `Problem` only for what is not the task's affair. */
+  startTask(input: StartTaskRun): Promise<{ kind: 'started'; run: LiveTaskRun } | NotClaimed> {
+    return this.#counted(async () => {
+      const claimed = await this.#claim(input);
+      if (claimed.kind !== 'accepted') return claimed;
+      const { claim } = claimed;
+      return { kind: 'started', run: { ...this.#execute(claimed, input.options(claim.task)), claim } };
+    });
+  }
+
+  /**
+   * A message for whoever waits for the run, or for the next answer of the conversation. It is stored before it is told.
+   * Null when the run is over or the conversation unknown; rejects with a `Problem` (503) when it may not survive.
+   */
+  async sendMessage(input: Pick<AddOutbound, 'from' | 'text' | 'sender'>): Promise<OutboundMessage | null> {
+    const { store, volume, clock } = this.#deps;
+    const message = await store.addOutbound({ ...input, id: newId('out'), at: clock.now() });
+    if (message === null) return null;
     try {
-      return await starting;
-    } finally {
-      this.#starting.delete(starting);
+      await volume.sync();
+    } catch (cause) {
+      throw new Problem('not_durable', 'the message could not be written to the persistent volume; it may get lost', {
+        retryAfterS: 5,
+        cause,
+      });
     }
+    for (const run of this.#active.values()) {
+      const { from } = input;
+      if ('runId' in from ? run.id === from.runId : run.conversationId === from.conversationId)
+        run.events.tellOutbound(message);
+    }
+    return message;
   }
 
   /** Gives running runs `graceMs` to end, then interrupts the rest and settles them as cancelled. */
@@ -71,14 +126,29 @@ export class Runs {
     return this.#stopping;
   }
 
-  async #start(input: StartRun): Promise<LiveRun> {
-    const accepted = await this.#accept(input);
+  async #counted<T>(start: () => Promise<T>): Promise<T> {
+    if (this.#stopping !== null) throw new Problem('shutting_down', 'the server is shutting down', { retryAfterS: 5 });
+    const starting = start();
+    this.#starting.add(starting);
+    try {
+      return await starting;
+    } finally {
+      this.#starting.delete(starting);
+    }
+  }
+
+  #execute(accepted: AcceptedRun, options: RunOptions): LiveRun {
+    const { run, claim } = accepted;
     const abort = new AbortController();
     const abortWith = (reason: AbortReason) => abort.abort(reason);
-    const deadline = setTimeout(() => abortWith('timeout'), input.options.maxExecutionMs);
+    const deadline = setTimeout(() => abortWith('timeout'), options.maxExecutionMs);
+    const lease = claim === null ? null : keepLease(this.#deps, claim, () => abortWith('lease_lost'));
     const events = new EventLog();
-    const outcome = executeRun(this.#deps, { accepted, options: input.options, signal: abort.signal }, events);
-    const run: ActiveRun = {
+    const outcome = executeRun(this.#deps, { accepted, options, signal: abort.signal }, events);
+    const active: ActiveRun = {
+      id: run.id,
+      conversationId: run.conversationId,
+      events,
       abort,
       // A rejected outcome has been logged and is in the event log; here only the end matters.
       ended: outcome.then(
@@ -86,44 +156,61 @@ export class Runs {
         () => undefined,
       ),
     };
-    this.#active.add(run);
+    this.#active.set(run.id, active);
     // It was accepted just before the shutdown, and its first sync outlasted the grace period.
     if (this.#graceIsOver) abortWith('shutdown');
-    void run.ended.then(() => {
+    void active.ended.then(() => {
       clearTimeout(deadline);
-      this.#active.delete(run);
+      lease?.stop();
+      this.#active.delete(run.id);
     });
-    return { id: accepted.run.id, conversationId: accepted.conversation.id, events, outcome };
+    return { id: run.id, events, outcome };
   }
 
-  async #accept(input: StartRun): Promise<AcceptedRun> {
-    const { store, volume, clock, owner } = this.#deps;
+  async #accept(input: StartRun) {
+    const { store, clock, owner } = this.#deps;
+    const { conversationId } = input;
     const accepted = await store.acceptRun({
       runId: newId('run'),
-      source: input.source,
-      conversationId: input.conversationId,
+      conversationId,
       newConversationId: newId('conv'),
       newSessionId: randomUUID(),
       message: { id: newId('msg'), ...input.message },
       owner,
       at: clock.now(),
     });
-    const conversationId = input.conversationId ?? '';
-    if (accepted.kind === 'not_found') throw conversationNotFound(conversationId);
-    if (accepted.kind === 'busy') throw conversationBusy(conversationId);
+    if (accepted.kind === 'not_found') throw conversationNotFound(conversationId ?? '');
+    if (accepted.kind === 'busy') throw conversationBusy(conversationId ?? '');
+    await this.#makeDurable(accepted, conversationId === null ? {} : { conversationId });
+    return accepted;
+  }
+
+  async #claim({ taskId, slot, message }: StartTaskRun): Promise<ClaimOutcome> {
+    const { store, clock, owner, leaseMs } = this.#deps;
+    const at = clock.now();
+    const claimed = await store.claimTask({
+      taskId,
+      slot,
+      runId: newId('run'),
+      newSessionId: randomUUID(),
+      message: { id: newId('msg'), ...message },
+      owner,
+      at,
+      leaseExpiresAt: leaseEnd(at, leaseMs),
+    });
+    if (claimed.kind === 'accepted') await this.#makeDurable(claimed, { taskId });
+    return claimed;
+  }
+
+  async #makeDurable(accepted: AcceptedRun, context: { conversationId?: string; taskId?: string }): Promise<void> {
     try {
-      await volume.sync();
-      return accepted;
-    } catch (error) {
+      await this.#deps.volume.sync();
+    } catch (cause) {
       await this.#withdraw(accepted);
       throw new Problem(
         'not_durable',
         'the request could not be written to the persistent volume; nothing was stored',
-        {
-          ...(input.conversationId === null ? {} : { conversationId: input.conversationId }),
-          retryAfterS: 5,
-          cause: error,
-        },
+        { ...context, retryAfterS: 5, cause },
       );
     }
   }
@@ -148,12 +235,12 @@ export class Runs {
     await Promise.race([this.#allEnded(), grace]);
     clearTimeout(timer);
     this.#graceIsOver = true;
-    for (const run of this.#active) run.abort.abort('shutdown' satisfies AbortReason);
+    for (const run of this.#active.values()) run.abort.abort('shutdown' satisfies AbortReason);
     await this.#allEnded();
   }
 
   async #allEnded(): Promise<void> {
     await Promise.allSettled(this.#starting);
-    await Promise.all([...this.#active].map((run) => run.ended));
+    await Promise.all([...this.#active.values()].map((run) => run.ended));
   }
 }

@@ -1,0 +1,64 @@
+/**
+ * Keeps the run logs of tasks and the outbound messages from growing without end: once the server is up, and every hour.
+ * Never in a request: whoever asks for something does not wait for it.
+ */
+
+import type { Clock } from '../lib/clock.ts';
+import type { Log } from '../lib/log.ts';
+import type { Store } from '../store/store.ts';
+
+export type RetentionDeps = {
+  store: Store;
+  volume: { sync(): Promise<void> };
+  clock: Clock;
+  log: Log;
+  settings: {
+    /** Lines that the run log of a task keeps. */
+    taskLogRetention: number;
+    outboundTtlDays: number;
+  };
+};
+
+const dayMs = 86_400_000;
+const everyMs = 3_600_000;
+
+export class Retention {
+  readonly #deps: RetentionDeps;
+  #timer: NodeJS.Timeout | null = null;
+  #running: Promise<void> = Promise.resolve();
+
+  constructor(deps: RetentionDeps) {
+    this.#deps = deps;
+  }
+
+  /** Resolves when the first round is done. Never rejects. */
+  start(): Promise<void> {
+    this.#timer ??= setInterval(() => void this.#next(), everyMs);
+    return this.#next();
+  }
+
+  /** Waits for the round under way. Idempotent. */
+  async stop(): Promise<void> {
+    if (this.#timer !== null) clearInterval(this.#timer);
+    this.#timer = null;
+    await this.#running;
+  }
+
+  #next(): Promise<void> {
+    this.#running = this.#running.then(() => this.#prune());
+    return this.#running;
+  }
+
+  async #prune(): Promise<void> {
+    const { store, volume, clock, log, settings } = this.#deps;
+    try {
+      const outboundBefore = new Date(Date.parse(clock.now()) - settings.outboundTtlDays * dayMs).toISOString();
+      const removed = await store.prune({ taskRunsKept: settings.taskLogRetention, outboundBefore });
+      if (removed.runs + removed.outbound === 0) return;
+      log.info(removed, 'what is past its retention is removed');
+      await volume.sync();
+    } catch (error) {
+      log.error({ err: error }, 'what is past its retention could not be removed');
+    }
+  }
+}
