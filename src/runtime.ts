@@ -13,6 +13,7 @@ import { createApp, type HttpApp } from './http/app.ts';
 import { readHealth } from './http/health.ts';
 import { systemClock } from './lib/clock.ts';
 import type { Log } from './lib/log.ts';
+import { Retention } from './runs/retention.ts';
 import { Runs } from './runs/runs.ts';
 import { createSqliteStore } from './store/sqlite/sqlite-store.ts';
 import { createCopyVolume } from './store/volume/copy-volume.ts';
@@ -20,13 +21,22 @@ import { createCopyVolume } from './store/volume/copy-volume.ts';
 export type Runtime = {
   app: HttpApp;
   activeRuns(): number;
-  /** What can wait until the server listens: loads the agent, finishes deletions that were cut off. Never rejects. */
+  /**
+   * What can wait until the server listens: loads the agent and its tools, finishes deletions that were cut off, removes
+   * what is past its retention. Never rejects.
+   */
   warmUp(): Promise<void>;
   /** Ends runs, syncs, closes. Idempotent. Resolves to false when the last sync failed. */
   stop(): Promise<boolean>;
 };
 
 export type RuntimeInput = { config: Config; log: Log; requestStop(reason: string): void };
+
+/**
+ * How long a task stays claimed after its server was last heard of: longer than a pause that a server survives, short enough
+ * for whoever waits for the next attempt after a crash.
+ */
+const taskLeaseMs = 30_000;
 
 /** Of the grace period, what it takes at the worst to interrupt what is left, to settle and to sync it: 5 s, or half of it. */
 const settlingMs = 5_000;
@@ -63,27 +73,20 @@ export async function createRuntime({ config, log, requestStop }: RuntimeInput):
     systemPromptOverride: config.systemPromptOverride,
     timezone: config.timezone,
     baseEnv: process.env,
+    toolServer: async (context) =>
+      (await loadTools()).makeToolServer({ ...operations, version: config.version }, context),
     log,
   });
   undo.defer(() => agent.stop());
-  const runs = new Runs({
-    store,
-    agent,
-    volume,
-    clock,
-    log,
-    owner,
-    settings: {
-      assistantName: config.assistantName,
-      timezone: config.timezone,
-      sessionEndMarker: config.sessionEndMarker,
-    },
-  });
+  const runs = new Runs({ store, agent, volume, clock, log, owner, leaseMs: taskLeaseMs, settings: config });
+  const operations = { store, volume, agent, runs, clock, log, settings: config };
+  const retention = new Retention({ store, volume, clock, log, settings: config });
+  undo.defer(() => retention.stop());
 
   let stopped: Promise<boolean> | null = null;
   const app = createApp({
-    operations: { runs, store, volume, agent },
-    health: () => readHealth({ store, volume, agent, volumes, log }),
+    operations,
+    health: () => readHealth({ store, volume, agent, volumes, clock, log }),
     stopping: () => stopped !== null,
     requestStop: (reason) => requestStop(reason ?? 'asked over HTTP'),
     log,
@@ -109,12 +112,20 @@ export async function createRuntime({ config, log, requestStop }: RuntimeInput):
     activeRuns: () => runs.active,
     warmUp: async () => {
       // The run that needs it tells its caller what is wrong.
-      await agent.warmUp().catch((error: unknown) => log.error({ err: error }, 'the Agent SDK cannot be loaded'));
+      await Promise.all([agent.warmUp(), loadTools()]).catch((error: unknown) =>
+        log.error({ err: error }, 'the Agent SDK cannot be loaded'),
+      );
       await finishDeletions({ store, volume, agent, log });
+      await retention.start();
     },
     stop: () => {
       stopped ??= stop();
       return stopped;
     },
   };
+}
+
+/** The MCP library takes longer to load than all else that an answer to /health needs. */
+function loadTools() {
+  return import('./tools/in-process.ts');
 }

@@ -6,7 +6,8 @@
  */
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Config, checkFolders, formatFaults, loadConfig, warnings } from '../config.ts';
+import { readManagedMcp } from '../agent/managed-mcp.ts';
+import { type Config, checkFolders, type Fault, formatFaults, loadConfig, warnings } from '../config.ts';
 import { type Listening, listen } from '../http/server.ts';
 import { codeOf } from '../lib/error-code.ts';
 import { createLog, type Log } from '../lib/log.ts';
@@ -24,7 +25,7 @@ export async function serve(env: NodeJS.ProcessEnv): Promise<number> {
     isRoot: process.getuid?.() === 0,
     isTerminal: process.stdout.isTTY === true,
   });
-  const allFaults = [...faults, ...(await checkFolders(config))];
+  const allFaults = [...faults, ...(await checkFolders(config)), ...(await checkManagedMcp(config, env))];
   if (allFaults.length > 0) {
     process.stderr.write(formatFaults(allFaults));
     return 1;
@@ -40,6 +41,11 @@ export async function serve(env: NodeJS.ProcessEnv): Promise<number> {
     process.stderr.write(`picoclaw: ${error instanceof Error ? error.message : String(error)}\n`);
     return 1;
   }
+}
+
+async function checkManagedMcp({ orgDir }: Config, env: NodeJS.ProcessEnv): Promise<Fault[]> {
+  const read = await readManagedMcp({ orgDir, env });
+  return 'fault' in read ? [{ variable: 'ORG_DIR', value: orgDir ?? '', fix: read.fault }] : [];
 }
 
 async function run(config: Config, log: Log): Promise<number> {

@@ -1,0 +1,63 @@
+/** Makes a task. Nothing is stored unless all of it is valid and on the volume. */
+
+import { invalidRequest } from '../domain/invalid-request.ts';
+import { conversationNotFound, Problem } from '../domain/problem.ts';
+import { defaultMaxAttempts, type Task } from '../domain/task.ts';
+import { newId } from '../lib/ids.ts';
+import { makeDurable, type TaskDeps } from './deps.ts';
+import { idFaults, placeFaults, promptFaults, scheduled, zoneFaults } from './rules.ts';
+
+export type CreateTask = Pick<Task, 'prompt' | 'scheduleType' | 'scheduleValue'> &
+  Partial<
+    Pick<Task, 'id' | 'contextMode' | 'conversationId' | 'timezone' | 'model' | 'maxExecutionMs' | 'maxAttempts'>
+  > & {
+    /** Whether a `group` task makes a conversation that is not there, as PicoClaw 1.x does, or is refused. */
+    createConversation: boolean;
+  };
+
+/** Rejects with a `Problem`: 400, 404 for an unknown conversation, 409 for an id that is taken, 503. */
+export async function createTask(deps: TaskDeps, input: CreateTask): Promise<Task> {
+  const { createConversation, ...given } = input;
+  const at = deps.clock.now();
+  const unscheduled: Task = {
+    id: newId('task'),
+    conversationId: null,
+    contextMode: 'isolated',
+    timezone: null,
+    model: null,
+    maxExecutionMs: null,
+    maxAttempts: defaultMaxAttempts,
+    ...given,
+    nextRun: null,
+    lastRun: null,
+    lastResult: null,
+    lastStatus: null,
+    status: 'active',
+    createdAt: at,
+    attempts: 0,
+  };
+  const { task, faults: scheduleFaults } = scheduled(unscheduled, { now: at, timezone: deps.settings.timezone });
+  const faults = [
+    ...idFaults(task.id),
+    ...promptFaults(task),
+    ...placeFaults(task),
+    ...zoneFaults(task),
+    ...scheduleFaults,
+  ];
+  if (faults.length > 0) throw invalidRequest(faults);
+
+  const isMade = createConversation && task.contextMode === 'group';
+  const inserted = await deps.store.insertTask({ task, createConversation: isMade, at });
+  if (inserted.kind === 'exists')
+    throw new Problem('task_exists', `a task with id ${task.id} exists; change it with PUT, or take another id`, {
+      taskId: task.id,
+    });
+  if (inserted.kind === 'conversation_not_found') throw conversationNotFound(task.conversationId ?? '');
+  try {
+    await makeDurable(deps, task.id, 'the task could not be written to the persistent volume; it was not made');
+    return inserted.task;
+  } catch (error) {
+    await deps.store.deleteTask(task.id);
+    throw error;
+  }
+}
