@@ -13,6 +13,8 @@ export type DemoServer = {
   /** From the start of the process to its first log line that says it listens. */
   startMs: number;
   chat(body: object, on: ChatListener): Promise<z.infer<typeof doneSchema>>;
+  /** POST /task/check, as an outside cron would. */
+  check(): Promise<z.infer<typeof checkSchema>>;
   /** Resolves with the exit code. */
   stop(): Promise<number>;
 };
@@ -20,6 +22,18 @@ export type DemoServer = {
 export type ChatListener = { onText(text: string): void; onTool(tool: string, input: string): void };
 
 const doneSchema = z.looseObject({ conversation_id: z.string(), status: z.string(), error: z.string().optional() });
+const checkSchema = z.looseObject({
+  checked: z.number(),
+  executed: z
+    .looseObject({
+      status: z.string(),
+      result: z.string().nullable(),
+      error: z.string().optional(),
+      outbound_messages: z.array(z.looseObject({ text: z.string() })),
+    })
+    .optional(),
+  next_due_at: z.string().nullable(),
+});
 const listeningSchema = z.looseObject({ msg: z.literal('listening'), port: z.number() });
 
 export async function startDemoServer(env: NodeJS.ProcessEnv): Promise<DemoServer> {
@@ -43,7 +57,14 @@ export async function startDemoServer(env: NodeJS.ProcessEnv): Promise<DemoServe
     void exited.then((code) => reject(new Error(`the server ended with exit code ${code}:\n${log.join('\n')}`)));
   });
   const url = `http://127.0.0.1:${port}`;
-  return { url, startMs: Math.round(performance.now() - startedAt), chat: (body, on) => chat(url, body, on), stop };
+  const startMs = Math.round(performance.now() - startedAt);
+  return { url, startMs, chat: (body, on) => chat(url, body, on), check: () => check(url), stop };
+}
+
+async function check(url: string): Promise<z.infer<typeof checkSchema>> {
+  const response = await fetch(`${url}/task/check`, { method: 'POST' });
+  if (!response.ok) throw new Error(`${response.status}: ${await response.text()}`);
+  return checkSchema.parse(await response.json());
 }
 
 async function chat(url: string, body: object, on: ChatListener): Promise<z.infer<typeof doneSchema>> {

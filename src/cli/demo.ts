@@ -9,6 +9,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type DemoServer, startDemoServer } from './demo-server.ts';
 import { notesFile, type OfflineModel, startOfflineModel } from './offline-model.ts';
 
@@ -82,6 +83,14 @@ export async function demo(env: NodeJS.ProcessEnv, write: Say): Promise<number> 
 
   title('A third turn, which still knows');
   await talk(server, { message: 'What do you know about me?', conversation_id });
+
+  title('The agent sets itself a task, and an outside cron (this demo) has it run when it is due');
+  await talk(server, {
+    message: 'Please remind me to clean the lamp: schedule it as a one-time task, four seconds from now.',
+    conversation_id,
+    show_tool_use: true,
+  });
+  await runWhenDue(server, line);
   const exitCode = await server.stop();
 
   line(`\nThat was all over HTTP. To try it yourself${hasKey ? '' : ' with a real key'}:`);
@@ -114,4 +123,26 @@ export async function demo(env: NodeJS.ProcessEnv, write: Say): Promise<number> 
     line('');
     return done;
   }
+}
+
+/** A task that is due later than that is not waited for. */
+const maxChecks = 30;
+
+/** What a cron does that sleeps until `next_due_at`. */
+async function runWhenDue(server: DemoServer, line: Say): Promise<void> {
+  for (let checks = 1; checks <= maxChecks; checks++) {
+    const { executed, next_due_at: nextDueAt } = await server.check();
+    if (executed !== undefined) {
+      line(
+        `  cron:  the task has run: ${executed.status}${executed.error === undefined ? '' : ` (${executed.error})`}`,
+      );
+      for (const message of executed.outbound_messages) line(`  agent sent: ${message.text}`);
+      line(`  agent: ${executed.result}`);
+      return;
+    }
+    if (nextDueAt === null) break;
+    if (checks === 1) line(`  cron:  nothing is due; the next task is, at ${nextDueAt}`);
+    await sleep(Math.min(Math.max(Date.parse(nextDueAt) - Date.now(), 50), 2_000));
+  }
+  line('  cron:  no task has become due; the agent may have set another time');
 }

@@ -46,6 +46,38 @@ function script(mock: LLMock): void {
     { streamingProfile: streaming },
   );
   mock.on(
+    { userMessage: /remind me to clean the lamp: schedule it/i, hasToolResult: false },
+    (request) => ({
+      content: 'I will set a task for that.',
+      toolCalls: [
+        {
+          name: 'mcp__picoclaw__schedule_task',
+          arguments: JSON.stringify({
+            prompt: 'Send a message that reminds of cleaning the lamp.',
+            schedule_type: 'once',
+            schedule_value: localTime(Date.now() + taskDelayMs, zoneOf(request.messages)),
+          }),
+        },
+      ],
+    }),
+    { streamingProfile: streaming },
+  );
+  mock.on(
+    { userMessage: /remind me to clean the lamp: schedule it/i, hasToolResult: true },
+    { content: 'It is set. Whoever calls /task/check then will see it run.' },
+    { streamingProfile: streaming },
+  );
+  mock.on({ userMessage: /\[SCHEDULED TASK\]/, hasToolResult: false }, (request) => ({
+    content: '',
+    toolCalls: [
+      {
+        name: 'mcp__picoclaw__send_message',
+        arguments: JSON.stringify({ text: `${known(request.messages).name}, it is time to clean the lamp!` }),
+      },
+    ],
+  }));
+  mock.on({ userMessage: /\[SCHEDULED TASK\]/, hasToolResult: true }, { content: 'The reminder is sent.' });
+  mock.on(
     { userMessage: /what do you know/i },
     (request) => {
       const { name, hobby } = known(request.messages);
@@ -81,6 +113,19 @@ function known(messages: RequestMessage[]): { name: string; hobby: string } {
     .join('\n');
   const match = /my name is (\w+) and I ([^.<&]+)/i.exec(said);
   return { name: match?.[1] ?? 'stranger', hobby: match?.[2] ?? 'keep things to yourself' };
+}
+
+const taskDelayMs = 4_000;
+
+/** The zone that the server names in every prompt. */
+function zoneOf(messages: RequestMessage[]): string {
+  return /<context timezone="([^"]+)"/.exec(JSON.stringify(messages).replaceAll('\\"', '"'))?.[1] ?? 'UTC';
+}
+
+/** `YYYY-MM-DDTHH:MM:SS`, as a `once` task wants it. */
+function localTime(ms: number, timeZone: string): string {
+  // The one locale that writes dates so.
+  return new Date(ms).toLocaleString('sv-SE', { timeZone }).replace(' ', 'T');
 }
 
 function quote(text: string): string {

@@ -12,7 +12,7 @@ const dir = sharedFolder();
 const env = { PATH: process.env.PATH ?? '', HOME: dir, TMPDIR: dir };
 
 describe('the demo', () => {
-  it('without a key says that the model is offline, and shows memory over a restart', async () => {
+  it('without a key says that the model is offline, and shows memory over a restart and a task that runs when it is due', async () => {
     const { code, stdout, stderr } = await runServer(env, ['demo']);
     expect(stderr).toBe('');
     expect(code).toBe(0);
@@ -22,6 +22,9 @@ describe('the demo', () => {
     expect(stdout).toContain('notes.md on the volume says: - Robin likes to paint lighthouses');
     expect(stdout).toContain('exit code 0');
     expect(stdout.lastIndexOf('You are Robin')).toBeGreaterThan(stdout.indexOf('up again'));
+    expect(stdout).toContain('[mcp__picoclaw__schedule_task]');
+    expect(stdout).toContain('cron:  the task has run: success');
+    expect(stdout).toContain('agent sent: Robin, it is time to clean the lamp!');
     expect(stdout).toContain('curl -N');
     expect(liveProcesses(dir)).toEqual([]);
     expect(demoFolders()).toEqual([]);
@@ -38,7 +41,7 @@ describe('the demo', () => {
     expect(code).toBe(0);
     expect(stdout).not.toContain('OFFLINE');
     expect(stdout).not.toContain('sk-ant-demo-key-000');
-    expect(stdout.match(/I am the real one\./g)).toHaveLength(4);
+    expect(stdout.match(/I am the real one\./g)).toHaveLength(5);
     expect(model.requests()[0]?.headers['x-api-key']).toBe('sk-ant-demo-key-000');
   });
 });
