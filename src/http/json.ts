@@ -6,6 +6,7 @@
  */
 
 import type { FieldError } from '../domain/problem.ts';
+import { textFault } from '../domain/text.ts';
 
 export type ParsedJson =
   | { kind: 'value'; value: unknown }
@@ -25,13 +26,6 @@ export function parseJson(text: string): ParsedJson {
   }
   const faults = findFaults(text);
   return faults.length > 0 ? { kind: 'faulty', faults } : { kind: 'value', value };
-}
-
-/** Why the string cannot be kept as it is; null when it can. */
-export function textFault(text: string): string | null {
-  if (!text.isWellFormed()) return 'must be Unicode text, and has half of a surrogate pair in it';
-  if (text.includes('\0')) return 'must not hold the character U+0000';
-  return null;
 }
 
 /** An object or array that the scan is inside of, and where in it. */
