@@ -19,6 +19,9 @@ import { addControlRoutes, type ControlRouteDeps } from './routes/control.ts';
 import { addConversationRoutes, type ConversationRouteDeps } from './routes/conversations.ts';
 import { addHealthRoutes, type HealthRouteDeps } from './routes/health.ts';
 import { addOpenApiRoutes } from './routes/openapi.ts';
+import { addOutboundRoutes, type OutboundRouteDeps } from './routes/outbound.ts';
+import { addTaskRunRoutes, type TaskRunRouteDeps } from './routes/task-runs.ts';
+import { addTaskRoutes, type TaskRouteDeps } from './routes/tasks.ts';
 import { stamp, stampHeaders } from './stamp.ts';
 
 export type AppSettings = HealthRouteDeps['settings'] &
@@ -29,7 +32,11 @@ export type AppSettings = HealthRouteDeps['settings'] &
   };
 
 export type AppDeps = {
-  operations: ChatRouteDeps['operations'] & ConversationRouteDeps['operations'];
+  operations: ChatRouteDeps['operations'] &
+    ConversationRouteDeps['operations'] &
+    OutboundRouteDeps['operations'] &
+    TaskRouteDeps['operations'] &
+    TaskRunRouteDeps['operations'];
   health: HealthRouteDeps['health'];
   /** Whether a shutdown has begun. */
   stopping(): boolean;
@@ -47,6 +54,9 @@ export type HttpApp = {
 };
 
 const openPaths = ['/health', '/openapi.json'];
+const beginsRuns = ['/chat', '/task/check', '/task/trigger'];
+/** Without this, they would be a task's path to every other method. No task can have these names for its id. */
+const onlyPost = ['/task/check', '/task/trigger'];
 
 export function createApp(deps: AppDeps): HttpApp {
   const { log, settings } = deps;
@@ -60,10 +70,14 @@ export function createApp(deps: AppDeps): HttpApp {
   app.use(methodNotAllowed({ app, onMethodNotAllowed: answerWrongMethod }));
   app.use(auth({ tokens: settings.apiTokens, openPaths }));
   app.use(checkPath);
-  app.post('/chat', refuseWhileStopping(deps));
+  for (const path of beginsRuns) app.post(path, refuseWhileStopping(deps));
+  for (const path of onlyPost) app.use(path, refuseOtherThanPost);
   addHealthRoutes(app, deps);
   addChatRoutes(app, deps);
   addConversationRoutes(app, deps);
+  addOutboundRoutes(app, deps);
+  addTaskRoutes(app, deps);
+  addTaskRunRoutes(app, deps);
   addControlRoutes(app, deps);
   addOpenApiRoutes(app, deps);
   return {
@@ -83,6 +97,10 @@ function answerWrongMethod(c: AppContext, allow: string[]): Response {
   const detail = `${c.req.method} is not a method of ${c.req.path}; it has ${allow.join(', ')}`;
   return problemResponse(new Problem('method_not_allowed', detail, { allow }), c.get('requestId'));
 }
+
+const refuseOtherThanPost: AppMiddleware = async (c, next) => {
+  return c.req.method === 'POST' ? next() : answerWrongMethod(c, ['POST']);
+};
 
 const checkPath: AppMiddleware = async (c, next) => {
   try {

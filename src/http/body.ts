@@ -2,10 +2,10 @@
  * Reads a request's JSON body, at most 1 MB of it, whatever the client declares about its length.
  */
 
+import { invalidRequest } from '../domain/invalid-request.ts';
 import { Problem } from '../domain/problem.ts';
 import type { AppContext } from './context.ts';
 import { parseJson } from './json.ts';
-import { invalidRequest } from './validate.ts';
 
 /** As in PicoClaw 1.x: "1mb" of its body parser. */
 const maxBodyBytes = 1_048_576;

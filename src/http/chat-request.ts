@@ -4,17 +4,11 @@ import { z } from '@hono/zod-openapi';
 import type { ChatInput } from '../conversations/chat.ts';
 import { Problem } from '../domain/problem.ts';
 import { mcpServers } from './mcp-servers.ts';
+import { givenId, name, nonBlank } from './text-fields.ts';
 
 const defaultThinkingTokens = 10_000;
 /** The least `budget_tokens` that the Messages API takes. */
 const minThinkingTokens = 1024;
-const maxNameCharacters = 200;
-/** Ids of other makes are taken too (PicoClaw 1.x let callers choose some), but not without end. */
-const maxIdCharacters = 500;
-
-const isNotBlank = (text: string) => text.trim() !== '';
-const nonBlank = z.string().refine(isNotBlank, { error: 'must not be blank' });
-const name = nonBlank.max(maxNameCharacters);
 
 export const chatRequest = z
   .strictObject({
@@ -22,7 +16,7 @@ export const chatRequest = z
       description: 'What the user says. Stored and given to the model as it is, not trimmed.',
       example: 'What is on my list for today?',
     }),
-    conversation_id: z.string().min(1).max(maxIdCharacters).optional().openapi({
+    conversation_id: givenId.optional().openapi({
       description: 'Goes on with this conversation; an unknown one is a 404. Without it a new conversation begins.',
       example: 'conv-0f6a1c9e-7f3d-4a62-9a53-0d0b1a4a7c11',
     }),

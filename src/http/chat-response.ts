@@ -3,12 +3,12 @@
 import { z } from '@hono/zod-openapi';
 import type { OutboundMessage } from '../domain/conversation.ts';
 import type { RunOutcome, ToolUse } from '../domain/outcome.ts';
-import type { TerminalRunStatus } from '../domain/run.ts';
+import type { TerminalRunStatus, Usage } from '../domain/run.ts';
 
-const outboundMessage = z
+export const outboundMessage = z
   .strictObject({
     id: z.string(),
-    conversation_id: z.string(),
+    conversation_id: z.string().nullable().openapi({ description: "Null for a task's isolated run, which has none." }),
     text: z.string(),
     sender: z.string().nullable(),
     created_at: z.iso.datetime(),
@@ -19,11 +19,31 @@ const toolUse = z
   .strictObject({ tool: z.string(), input: z.unknown() })
   .openapi('ToolUse', { description: 'A tool that the agent used, and what it gave to it.' });
 
+export const answerStatus = z.enum(['success', 'timeout', 'error']).openapi({
+  description: '`error` also for a run that a shutdown ended; `error_code` tells which.',
+});
+
+export const errorCode = z.string().openapi({ description: 'The same for programs; see `code` of Problem.' });
+
+export const usage = z
+  .strictObject({
+    input_tokens: z.int(),
+    output_tokens: z.int(),
+    cache_read_input_tokens: z.int(),
+    cache_creation_input_tokens: z.int(),
+  })
+  .openapi({ description: 'Tokens of the whole run, as the model API counted them.' });
+
+export const costUsd = z.number().openapi({ description: "An estimate by the Agent SDK's price list." });
+export const numTurns = z.int().openapi({ description: 'Round trips to the model.' });
+
+export const warnings = z.array(z.string()).openapi({
+  description: 'What did not fail the run but should be known, such as an MCP server that did not connect.',
+});
+
 export const chatResponse = z
   .strictObject({
-    status: z.enum(['success', 'timeout', 'error']).openapi({
-      description: '`error` also for a run that a shutdown ended; `error_code` tells which.',
-    }),
+    status: answerStatus,
     conversation_id: z.string(),
     message_id: z.string().openapi({ description: "The assistant's message; the user's where no reply was stored." }),
     result: z.string().nullable().openapi({
@@ -33,26 +53,17 @@ export const chatResponse = z
     session_id: z.string().nullable().openapi({ description: "The Agent SDK's session." }),
     duration_ms: z.int(),
     error: z.string().optional().openapi({ description: 'What went wrong, in words; absent on success.' }),
-    error_code: z.string().optional().openapi({ description: 'The same for programs; see `code` of Problem.' }),
+    error_code: errorCode.optional(),
     outbound_messages: z.array(outboundMessage),
     session_end_marker: z.string().openapi({ description: 'SESSION_END_MARKER of the server; empty when it is off.' }),
     session_end_marker_detected: z.boolean(),
     run_id: z.string(),
-    usage: z
-      .strictObject({
-        input_tokens: z.int(),
-        output_tokens: z.int(),
-        cache_read_input_tokens: z.int(),
-        cache_creation_input_tokens: z.int(),
-      })
-      .openapi({ description: 'Tokens of the whole run, as the model API counted them.' }),
-    cost_usd: z.number().openapi({ description: "An estimate by the Agent SDK's price list." }),
-    num_turns: z.int().openapi({ description: 'Round trips to the model.' }),
+    usage,
+    cost_usd: costUsd,
+    num_turns: numTurns,
     tool_uses: z.array(toolUse).optional().openapi({ description: 'With `show_tool_use`.' }),
     thinking: z.string().optional().openapi({ description: 'With `thinking`, where the answer is not streamed.' }),
-    warnings: z.array(z.string()).optional().openapi({
-      description: 'What did not fail the run but should be known, such as an MCP server that did not connect.',
-    }),
+    warnings: warnings.optional(),
   })
   .openapi('ChatResponse');
 
@@ -66,8 +77,9 @@ export function toChatResponse(
   input: { view: AnswerView; sessionEndMarker: string },
 ): ChatResponse {
   const { view } = input;
+  if (outcome.conversationId === null) throw new Error(`run ${outcome.runId} is no chat: it has no conversation`);
   return {
-    status: toStatus(outcome.status),
+    status: toAnswerStatus(outcome.status),
     conversation_id: outcome.conversationId,
     message_id: outcome.messageId,
     result: outcome.result,
@@ -75,16 +87,11 @@ export function toChatResponse(
     session_id: outcome.sessionId,
     duration_ms: outcome.durationMs,
     ...(outcome.error ? { error: outcome.error.detail, error_code: outcome.error.code } : {}),
-    outbound_messages: outcome.outboundMessages.map(toOutbound),
+    outbound_messages: outcome.outboundMessages.map(toOutboundJson),
     session_end_marker: input.sessionEndMarker,
     session_end_marker_detected: outcome.sessionEndMarkerDetected,
     run_id: outcome.runId,
-    usage: {
-      input_tokens: outcome.usage.inputTokens,
-      output_tokens: outcome.usage.outputTokens,
-      cache_read_input_tokens: outcome.usage.cacheReadInputTokens,
-      cache_creation_input_tokens: outcome.usage.cacheCreationInputTokens,
-    },
+    usage: toUsageJson(outcome.usage),
     cost_usd: outcome.costUsd,
     num_turns: outcome.numTurns,
     ...(view.toolUse ? { tool_uses: outcome.toolUses.map(toToolUse) } : {}),
@@ -93,7 +100,7 @@ export function toChatResponse(
   };
 }
 
-function toStatus(status: TerminalRunStatus): ChatResponse['status'] {
+export function toAnswerStatus(status: TerminalRunStatus): ChatResponse['status'] {
   switch (status) {
     case 'success':
     case 'timeout':
@@ -107,9 +114,18 @@ function toStatus(status: TerminalRunStatus): ChatResponse['status'] {
   }
 }
 
-function toOutbound(message: OutboundMessage) {
+export function toOutboundJson(message: OutboundMessage) {
   const { id, conversationId, text, sender, createdAt } = message;
   return { id, conversation_id: conversationId, text, sender, created_at: createdAt };
+}
+
+export function toUsageJson(of: Usage): z.output<typeof usage> {
+  return {
+    input_tokens: of.inputTokens,
+    output_tokens: of.outputTokens,
+    cache_read_input_tokens: of.cacheReadInputTokens,
+    cache_creation_input_tokens: of.cacheCreationInputTokens,
+  };
 }
 
 /** An input that is absent is told as null: the member is always there. */

@@ -10,6 +10,7 @@ export type StreamEnd = 'complete' | 'client_gone' | 'failed';
 export type LogEntry = {
   runId: string | null;
   conversationId: string | null;
+  taskId: string | null;
   runStatus: TerminalRunStatus | null;
   /** Set by a handler whose response goes on after it has returned: the line is written when this resolves. */
   streamEnd: Promise<StreamEnd> | null;
@@ -18,3 +19,12 @@ export type LogEntry = {
 export type AppEnv = { Variables: { requestId: string; entry: LogEntry } };
 export type AppContext = Context<AppEnv>;
 export type AppMiddleware = MiddlewareHandler<AppEnv>;
+
+/** What the request is about, by what it says itself: it need not be there. */
+export function noteConversation(c: AppContext, id: string): void {
+  c.get('entry').conversationId = id;
+}
+
+export function noteTask(c: AppContext, id: string | null): void {
+  c.get('entry').taskId = id;
+}

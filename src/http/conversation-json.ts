@@ -2,12 +2,12 @@
 
 import { z } from '@hono/zod-openapi';
 import type { Conversation, Message } from '../domain/conversation.ts';
+import { nextCursor } from './paging.ts';
 
 const status = z.enum(['idle', 'running']);
 const sessionId = z.string().nullable().openapi({ description: "The Agent SDK's session; null before the first run." });
 const messageCount = z.int().openapi({ description: "The user's and the assistant's together." });
-const time = z.iso.datetime().openapi({ description: 'UTC', example: '2026-01-31T09:30:00.000Z' });
-const nextCursor = z.string().nullable().openapi({ description: 'The `cursor` of the next page; null on the last.' });
+export const time = z.iso.datetime().openapi({ description: 'UTC', example: '2026-01-31T09:30:00.000Z' });
 
 export const conversationResponse = z
   .strictObject({

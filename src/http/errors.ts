@@ -22,6 +22,11 @@ export function withConversation(problem: Problem, conversationId: string): Prob
   return new Problem(problem.code, problem.message, { ...problem.context, conversationId });
 }
 
+export function withTask(problem: Problem, taskId: string): Problem {
+  if (problem.context.taskId !== undefined) return problem;
+  return new Problem(problem.code, problem.message, { ...problem.context, taskId });
+}
+
 export function problemResponse(problem: Problem, requestId: string): Response {
   const headers = new Headers({ 'Content-Type': 'application/problem+json' });
   const { status } = problem;
@@ -40,6 +45,7 @@ export function answerError(c: AppContext, thrown: unknown, log: Log): Response 
   const problem = toProblem(thrown, { log, requestId });
   const entry = c.get('entry');
   entry.conversationId ??= problem.context.conversationId ?? null;
+  entry.taskId ??= problem.context.taskId ?? null;
   return problemResponse(problem, requestId);
 }
 

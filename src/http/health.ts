@@ -4,7 +4,9 @@
  */
 
 import { z } from '@hono/zod-openapi';
+import type { Clock } from '../lib/clock.ts';
 import type { Log } from '../lib/log.ts';
+import { nextDueAt } from './task-json.ts';
 
 export type HealthReport = {
   /** The runtime database; the counts are 0 when it cannot be read. */
@@ -12,6 +14,8 @@ export type HealthReport = {
   volumes: VolumeHealth;
   agent: AgentHealth;
   store: StoreHealth;
+  /** When a check may next find a task to run; null when never, and when the database cannot be read. */
+  nextDueAt: string | null;
 };
 
 /** `version`: of the agent's program; `warm`: processes that are ready for a conversation. */
@@ -27,10 +31,14 @@ export type StoreHealth = { durable: boolean; epoch: number; lastSyncAt: string 
 export type VolumeHealth = { memory: boolean; skills: boolean; sessions: boolean; store: boolean };
 
 export type HealthDeps = {
-  store: { counts(): Promise<{ conversations: number; tasks: number }> };
+  store: {
+    counts(): Promise<{ conversations: number; tasks: number }>;
+    nextDueAt(at: string): Promise<string | null>;
+  };
   volume: { status(): StoreHealth };
   agent: { health(): AgentHealth };
   volumes: VolumeHealth;
+  clock: Clock;
   log: Log;
 };
 
@@ -39,10 +47,11 @@ export async function readHealth(deps: HealthDeps): Promise<HealthReport> {
   const { durable, epoch, lastSyncAt } = deps.volume.status();
   const rest = { volumes: deps.volumes, agent: deps.agent.health(), store: { durable, epoch, lastSyncAt } };
   try {
-    return { database: { ok: true, ...(await deps.store.counts()) }, ...rest };
+    const counts = await deps.store.counts();
+    return { database: { ok: true, ...counts }, nextDueAt: await deps.store.nextDueAt(deps.clock.now()), ...rest };
   } catch (error) {
     deps.log.error({ err: error }, 'the runtime database cannot be read');
-    return { database: { ok: false, conversations: 0, tasks: 0 }, ...rest };
+    return { database: { ok: false, conversations: 0, tasks: 0 }, nextDueAt: null, ...rest };
   }
 }
 
@@ -67,6 +76,7 @@ export const healthResponse = z
       epoch: z.int().openapi({ description: 'Syncs since start.' }),
       last_sync_at: z.iso.datetime().nullable(),
     }),
+    next_due_at: nextDueAt,
   })
   .openapi('Health');
 
@@ -92,5 +102,6 @@ export function toHealthResponse(
     volumes,
     agent: { ok: agent.ok, version: agent.version, warm: agent.warm },
     store: { durable: store.durable, epoch: store.epoch, last_sync_at: store.lastSyncAt },
+    next_due_at: report.nextDueAt,
   };
 }

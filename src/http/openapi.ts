@@ -22,7 +22,7 @@ export function makeOpenApiDocument(definitions: AnyRouteDefinition[], version: 
   return api.getOpenAPI31Document({
     openapi: '3.1.0',
     info: { title: 'PicoClaw', version, description },
-    tags: [{ name: 'Conversations' }, { name: 'Operation' }],
+    tags: [{ name: 'Conversations' }, { name: 'Tasks' }, { name: 'Operation' }],
   });
 }
 

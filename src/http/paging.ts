@@ -1,4 +1,4 @@
-/** The query parameters of every list. */
+/** What every list takes, and what tells of its next page. */
 
 import { z } from '@hono/zod-openapi';
 import type { ListInput } from '../conversations/read.ts';
@@ -22,6 +22,11 @@ export const pageQuery = z.strictObject({
     }),
   cursor: z.string().min(1).optional().openapi({ description: '`next_cursor` of the page before.' }),
 });
+
+export const nextCursor = z
+  .string()
+  .nullable()
+  .openapi({ description: 'The `cursor` of the next page; null on the last.' });
 
 export function toListInput(query: z.output<typeof pageQuery>): ListInput {
   return { limit: query.limit === undefined ? defaultLimit : Number(query.limit), cursor: query.cursor ?? null };

@@ -14,7 +14,7 @@ export function requestLog(log: Log): AppMiddleware {
     const route = routeOf(c);
     const { streamEnd } = c.get('entry');
     const write = (end: 'complete' | 'client_gone' | 'failed') => {
-      const { runId, conversationId, runStatus } = c.get('entry');
+      const { runId, conversationId, taskId, runStatus } = c.get('entry');
       log.info(
         {
           request_id: c.get('requestId'),
@@ -24,6 +24,7 @@ export function requestLog(log: Log): AppMiddleware {
           duration_ms: Math.round(performance.now() - startedAt),
           ...(runId === null ? {} : { run_id: runId }),
           ...(conversationId === null ? {} : { conversation_id: conversationId }),
+          ...(taskId === null ? {} : { task_id: taskId }),
           ...(runStatus === null ? {} : { run_status: runStatus }),
           ...(end === 'client_gone' ? { client_gone: true } : {}),
           ...(end === 'failed' ? { stream_failed: true } : {}),

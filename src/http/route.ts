@@ -7,10 +7,11 @@
 
 import { z } from '@hono/zod-openapi';
 import type { Hono } from 'hono';
+import { invalidRequest } from '../domain/invalid-request.ts';
 import type { ProblemCode } from '../domain/problem.ts';
 import { readJson } from './body.ts';
 import type { AppContext, AppEnv } from './context.ts';
-import { invalidRequest, requireValid } from './validate.ts';
+import { requireValid } from './validate.ts';
 
 export type App = Hono<AppEnv>;
 
@@ -19,7 +20,7 @@ export type RouteDefinition<Params, Query, Body> = {
   /** OpenAPI's notation: `/chat/{id}`. */
   path: string;
   operationId: string;
-  tag: 'Conversations' | 'Operation';
+  tag: 'Conversations' | 'Tasks' | 'Operation';
   summary: string;
   description: string;
   params: Params;

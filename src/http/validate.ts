@@ -1,109 +1,12 @@
-/**
- * Checks what came from outside against its schema. A fault is told as its field's path, what is wanted there and what
- * was given.
- */
+/** Checks what a request gave against its schema. */
 
 import type { z } from 'zod';
-import { type FieldError, Problem } from '../domain/problem.ts';
+import { invalidRequest } from '../domain/invalid-request.ts';
+import { check } from '../lib/check.ts';
 
 /** Throws `invalid_request` naming every fault. */
 export function requireValid<Schema extends z.ZodType>(schema: Schema, value: unknown): z.output<Schema> {
-  const parsed = schema.safeParse(value, { error: (issue) => wanted(issue) });
-  if (parsed.success) return parsed.data;
-  throw invalidRequest(parsed.error.issues.flatMap((issue) => toFieldErrors(issue, value)));
-}
-
-/** However many and long the faults of a megabyte are, the answer stays small. */
-const maxErrors = 20;
-const maxPathCharacters = 200;
-
-export function invalidRequest(found: FieldError[]): Problem {
-  const errors = found.slice(0, maxErrors).map(({ path, message }) => ({ path: shorten(path), message }));
-  const details = errors.map(({ path, message }) => (path === '' ? message : `${path}: ${message}`));
-  if (found.length > maxErrors) details.push(`and ${found.length - maxErrors} more faults`);
-  return new Problem('invalid_request', details.join('; '), { errors });
-}
-
-function shorten(path: string): string {
-  return path.length > maxPathCharacters ? `${path.slice(0, maxPathCharacters).toWellFormed()}…` : path;
-}
-
-function toFieldErrors(issue: z.core.$ZodIssue, root: unknown): FieldError[] {
-  const at = (path: PropertyKey[]) => path.map(String).join('.');
-  switch (issue.code) {
-    case 'unrecognized_keys':
-      return issue.keys.map((key) => ({ path: at([...issue.path, key]), message: 'is not a known field' }));
-    case 'invalid_union':
-      return closestBranch(issue.errors).flatMap((nested) =>
-        toFieldErrors({ ...nested, path: [...issue.path, ...nested.path] }, root),
-      );
-    case 'invalid_key':
-      return [{ path: at(issue.path), message: issue.issues.map((nested) => nested.message).join('; ') }];
-    default: {
-      const given = valueAt(root, issue.path);
-      const message =
-        given === undefined ? `is required: ${issue.message}` : `${issue.message}; got ${describe(given)}`;
-      return [{ path: at(issue.path), message }];
-    }
-  }
-}
-
-/** Of the shapes that a value may have, the one that it misses by the fewest faults is the one that was meant. */
-function closestBranch(branches: z.core.$ZodIssue[][]): z.core.$ZodIssue[] {
-  const weight = (issues: z.core.$ZodIssue[]) =>
-    issues.reduce((sum, issue) => sum + (issue.code === 'unrecognized_keys' ? issue.keys.length : 1), 0);
-  return branches.toSorted((a, b) => weight(a) - weight(b))[0] ?? [];
-}
-
-/** What a schema wants, where it does not say so itself. */
-function wanted(issue: z.core.$ZodRawIssue): string | undefined {
-  switch (issue.code) {
-    case 'invalid_type':
-      return `must be ${typeNames[issue.expected] ?? issue.expected}`;
-    case 'invalid_value':
-      return `must be ${issue.values.map((value) => JSON.stringify(value)).join(' or ')}`;
-    case 'too_small':
-      return issue.origin === 'string'
-        ? 'must not be empty'
-        : `must be ${issue.inclusive ? 'at least' : 'more than'} ${issue.minimum}`;
-    case 'too_big':
-      return issue.origin === 'string'
-        ? `must have at most ${issue.maximum} characters`
-        : `must be at most ${issue.maximum}`;
-    default:
-      return undefined;
-  }
-}
-
-const typeNames: Partial<Record<string, string>> = {
-  string: 'a string',
-  number: 'a number',
-  int: 'an integer',
-  boolean: 'true or false',
-  object: 'an object',
-  record: 'an object',
-  array: 'an array',
-};
-
-function valueAt(root: unknown, path: PropertyKey[]): unknown {
-  let value = root;
-  for (const key of path) {
-    if (typeof value !== 'object' || value === null) return undefined;
-    value = Reflect.get(value, key);
-  }
-  return value;
-}
-
-const maxShown = 40;
-
-function describe(value: unknown): string {
-  switch (typeof value) {
-    case 'string':
-      return value.length > maxShown ? `${JSON.stringify(value.slice(0, maxShown))}…` : JSON.stringify(value);
-    case 'object':
-      if (value === null) return 'null';
-      return Array.isArray(value) ? 'an array' : 'an object';
-    default:
-      return String(value);
-  }
+  const checked = check(schema, value, { showsValues: true });
+  if (checked.kind === 'valid') return checked.value;
+  throw invalidRequest(checked.faults);
 }

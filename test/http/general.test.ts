@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Problem } from '../../src/domain/problem.ts';
-import { expectProblem, startApp } from '../support/http-app.ts';
+import { expectProblem, startApp, withStart } from '../support/http-app.ts';
 
 describe('X-Request-ID', () => {
   it.each([
@@ -110,7 +110,7 @@ describe('an unexpected error', () => {
     ['an object', { message: 'SECRET' }],
   ])('that is %s is a 500 with nothing internal, and is logged under the request id', async (_, thrown) => {
     await using app = await startApp({
-      operations: (real) => ({ ...real, runs: { start: () => Promise.reject(thrown) } }),
+      operations: (real) => withStart(real, () => Promise.reject(thrown)),
     });
     const answer = await app.post('/chat', { message: 'x' }, { 'x-request-id': 'bug-1' });
     expectProblem(answer, 500, 'internal_error');
@@ -140,7 +140,7 @@ describe('Retry-After', () => {
     ['nowhere else', new Problem('conversation_busy', 'busy'), null],
   ])('is sent %s', async (_, problem, retryAfter) => {
     await using app = await startApp({
-      operations: (real) => ({ ...real, runs: { start: () => Promise.reject(problem) } }),
+      operations: (real) => withStart(real, () => Promise.reject(problem)),
     });
     const answer = await app.post('/chat', { message: 'x' });
     expect(answer.headers.get('retry-after')).toBe(retryAfter);

@@ -3,12 +3,15 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { HealthReport } from '../../src/http/health.ts';
 import { expectProblem, faultsOf, startApp } from '../support/http-app.ts';
+import { makeClock } from '../support/http-clock.ts';
+import { makeTask, minutely } from '../support/http-tasks.ts';
 
 const healthy: HealthReport = {
   database: { ok: true, conversations: 3, tasks: 1 },
   volumes: { memory: true, skills: true, sessions: true, store: true },
   agent: { ok: true, version: '1.2.3', warm: 2 },
   store: { durable: true, epoch: 7, lastSyncAt: '2026-01-31T09:30:00.000Z' },
+  nextDueAt: '2026-02-01T08:00:00.000Z',
 };
 
 describe('GET /health', () => {
@@ -26,6 +29,7 @@ describe('GET /health', () => {
       volumes: { memory: true, skills: true, sessions: true, store: true },
       agent: { ok: true, version: '1.2.3', warm: 2 },
       store: { durable: true, epoch: 7, last_sync_at: '2026-01-31T09:30:00.000Z' },
+      next_due_at: '2026-02-01T08:00:00.000Z',
     });
   });
 
@@ -74,11 +78,22 @@ describe('GET /health', () => {
 
   it('reports a database that cannot be read instead of failing', async () => {
     await using app = await startApp();
-    app.sql('DROP TABLE task_run_logs');
     app.sql('DROP TABLE scheduled_tasks');
     expect(await app.send('/health')).toMatchObject({
       status: 503,
-      body: { status: 'degraded', database: { ok: false, conversations: 0, tasks: 0 } },
+      body: { status: 'degraded', database: { ok: false, conversations: 0, tasks: 0 }, next_due_at: null },
+    });
+  });
+
+  it('tells when a task is due next, without touching the volume', async () => {
+    await using app = await startApp({ clock: makeClock() });
+    expect((await app.send('/health')).body.next_due_at).toBeNull();
+    await makeTask(app, minutely);
+    await makeTask(app, { ...minutely, schedule_value: '30000' });
+    app.breakVolume();
+    expect(await app.send('/health')).toMatchObject({
+      status: 200,
+      body: { database: { tasks: 2 }, next_due_at: '2026-03-02T12:00:30.000Z' },
     });
   });
 });

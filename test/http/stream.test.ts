@@ -1,7 +1,7 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { Problem } from '../../src/domain/problem.ts';
 import { collect, type Frame } from '../support/frames.ts';
-import { type AppInput, expectProblem, startApp } from '../support/http-app.ts';
+import { type AppInput, expectProblem, startApp, withStart } from '../support/http-app.ts';
 
 const kinds = (frames: Frame[]) => frames.map(({ event }) => event);
 const textOf = (frames: Frame[]) =>
@@ -298,28 +298,24 @@ describe('a client that goes away', () => {
 /** Looks over the shoulder of whoever reads a run's events. */
 function watchReads(watch: { onEvent?: () => void; onEnd?: () => void }): AppInput {
   return {
-    operations: (real) => ({
-      ...real,
-      runs: {
-        start: async (input) => {
-          const run = await real.runs.start(input);
-          const events = Object.create(run.events, {
-            read: {
-              value: async function* () {
-                try {
-                  for await (const event of run.events.read()) {
-                    watch.onEvent?.();
-                    yield event;
-                  }
-                } finally {
-                  watch.onEnd?.();
+    operations: (real) =>
+      withStart(real, async (input) => {
+        const run = await real.runs.start(input);
+        const events = Object.create(run.events, {
+          read: {
+            value: async function* () {
+              try {
+                for await (const event of run.events.read()) {
+                  watch.onEvent?.();
+                  yield event;
                 }
-              },
+              } finally {
+                watch.onEnd?.();
+              }
             },
-          });
-          return { ...run, events };
-        },
-      },
-    }),
+          },
+        });
+        return { ...run, events };
+      }),
   };
 }

@@ -37,12 +37,16 @@ export type TestApp = AsyncDisposable & {
   agent: ScriptedAgent;
   store: Store;
   runs: Runs;
+  /** As the routes have them. */
+  operations: AppDeps['operations'];
   dir: string;
   /** The response as it is, after the contract's check. */
   fetch(path: string, init?: RequestInit): Promise<Response>;
   /** A JSON response; `body` is `{}` for an empty one. */
   send(path: string, init?: RequestInit): Promise<Answer>;
   post(path: string, body: unknown, headers?: Record<string, string>): Promise<Answer>;
+  put(path: string, body: unknown): Promise<Answer>;
+  delete(path: string): Promise<Answer>;
   stream(body: object): Promise<Frames>;
   /** Rows of each table. */
   rows(): Record<string, number>;
@@ -67,6 +71,9 @@ export type AppInput = {
   health?: () => Promise<HealthReport>;
   operations?: (real: AppDeps['operations']) => AppDeps['operations'];
   clock?: Clock;
+  /** Of tasks that name none. */
+  timezone?: string;
+  leaseMs?: number;
   /** In front of the real store, for a fault that its files cannot have on demand. */
   store?: (real: Store) => Store;
   /** In front of each sync of a request. */
@@ -94,6 +101,7 @@ export async function startApp(input: AppInput = {}): Promise<TestApp> {
     },
   };
   const settings: AppSettings = { ...defaultSettings, ...input.settings };
+  const timezone = input.timezone ?? 'UTC';
   const runs = new Runs({
     store,
     agent,
@@ -101,14 +109,24 @@ export async function startApp(input: AppInput = {}): Promise<TestApp> {
     clock,
     log,
     owner: randomUUID(),
-    settings: { assistantName: 'Pico', timezone: 'UTC', sessionEndMarker: settings.sessionEndMarker },
+    leaseMs: input.leaseMs ?? 90_000,
+    settings: { assistantName: 'Pico', timezone, sessionEndMarker: settings.sessionEndMarker },
   });
   const stopReasons: (string | null)[] = [];
   const volumes = { memory: true, skills: false, sessions: true, store: true };
-  const operations: AppDeps['operations'] = { runs, store, volume, agent };
+  const real: AppDeps['operations'] = {
+    runs,
+    store,
+    volume,
+    agent,
+    clock,
+    log,
+    settings: { timezone, maxExecutionMs: settings.maxExecutionMs },
+  };
+  const operations = input.operations?.(real) ?? real;
   const app = createApp({
-    operations: input.operations?.(operations) ?? operations,
-    health: input.health ?? (() => readHealth({ store, volume, agent, volumes, log })),
+    operations,
+    health: input.health ?? (() => readHealth({ store, volume, agent, volumes, clock, log })),
     stopping: input.stopping ?? (() => false),
     requestStop: (reason) => stopReasons.push(reason),
     log,
@@ -126,22 +144,21 @@ export async function startApp(input: AppInput = {}): Promise<TestApp> {
     const text = await response.text();
     return { status: response.status, headers: response.headers, body: text === '' ? {} : parseObject(text) };
   };
-  const post = (path: string, body: unknown, headers: Record<string, string> = {}) =>
-    send(path, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json', ...headers },
-      body: JSON.stringify(body),
-    });
+  const sendJson = (method: string, path: string, body: unknown, headers: Record<string, string> = {}) =>
+    send(path, { method, headers: { 'content-type': 'application/json', ...headers }, body: JSON.stringify(body) });
 
   return {
     app,
     agent,
     store,
     runs,
+    operations,
     dir,
     fetch: fetchApp,
     send,
-    post,
+    post: (path, body, headers) => sendJson('POST', path, body, headers),
+    put: (path, body) => sendJson('PUT', path, body),
+    delete: (path) => send(path, { method: 'DELETE' }),
     stream: async (body) => {
       const response = await fetchApp('/chat', {
         method: 'POST',
@@ -195,6 +212,22 @@ const defaultSettings: AppSettings = {
 
 /** `response` for a look at its headers. */
 export type Frames = AsyncGenerator<Frame, void> & { response: Response };
+
+/** The operations with another way to start a run of a chat. */
+export function withStart(
+  real: AppDeps['operations'],
+  start: AppDeps['operations']['runs']['start'],
+): AppDeps['operations'] {
+  const { runs } = real;
+  return {
+    ...real,
+    runs: {
+      start,
+      startTask: (input) => runs.startTask(input),
+      sendMessage: (input) => runs.sendMessage(input),
+    },
+  };
+}
 
 export function parseObject(text: string): Json {
   return z.record(z.string(), z.unknown()).parse(JSON.parse(text));

@@ -42,7 +42,8 @@ export async function checkAgainstContract(
     error: body.detail,
   });
   expect(body.status).toBe(status);
-  if (route) expect(documented(route)).toContain(body.code);
+  // Of a path that is not this route's after all.
+  if (route && status !== 405) expect(documented(route)).toContain(body.code);
 }
 
 const problems = new Map(Object.entries<{ status: number; title: string; retryable: boolean }>(catalogue));

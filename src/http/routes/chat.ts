@@ -1,7 +1,7 @@
 /** POST /chat */
 
 import { z } from '@hono/zod-openapi';
-import { type ChatDeps, chat, type LiveRun } from '../../conversations/chat.ts';
+import { type ChatDeps, chat, type LiveChat } from '../../conversations/chat.ts';
 import { Problem } from '../../domain/problem.ts';
 import type { Log } from '../../lib/log.ts';
 import { toErrorFrame, toFrame } from '../chat-events.ts';
@@ -101,7 +101,7 @@ export function addChatRoutes(app: App, deps: ChatRouteDeps): void {
 async function answerJson(
   c: AppContext,
   { settings }: ChatRouteDeps,
-  { run, view }: { run: LiveRun; view: AnswerView },
+  { run, view }: { run: LiveChat; view: AnswerView },
 ): Promise<Response> {
   try {
     const outcome = await run.outcome;
@@ -115,7 +115,7 @@ async function answerJson(
 function answerStream(
   c: AppContext,
   { settings, log }: ChatRouteDeps,
-  { run, view }: { run: LiveRun; view: AnswerView },
+  { run, view }: { run: LiveChat; view: AnswerView },
 ): Response {
   const entry = c.get('entry');
   const input = {

@@ -1,9 +1,9 @@
 /** GET /chat, GET /chat/:id, GET /chat/:id/messages, DELETE /chat/:id */
 
-import { z } from '@hono/zod-openapi';
+import type { z } from '@hono/zod-openapi';
 import { type DeleteDeps, deleteConversation } from '../../conversations/delete.ts';
 import { listConversations, listMessages, type ReadDeps, requireConversation } from '../../conversations/read.ts';
-import type { AppContext } from '../context.ts';
+import { noteConversation } from '../context.ts';
 import {
   conversationList,
   conversationResponse,
@@ -12,18 +12,11 @@ import {
   toListItemJson,
   toMessageJson,
 } from '../conversation-json.ts';
-import { textFault } from '../json.ts';
+import { conversationParams as params } from '../id-param.ts';
 import { pageQuery, toListInput } from '../paging.ts';
 import { type App, addRoute, defineRoute, noBody, none } from '../route.ts';
 
 export type ConversationRouteDeps = { operations: ReadDeps & DeleteDeps };
-
-const params = z.strictObject({
-  id: z
-    .string()
-    .refine((id) => textFault(id) === null, { error: 'must be Unicode text' })
-    .openapi({ description: 'The conversation.', example: 'conv-0f6a1c9e-7f3d-4a62-9a53-0d0b1a4a7c11' }),
-});
 
 const tag = 'Conversations';
 
@@ -118,8 +111,4 @@ export function addConversationRoutes(app: App, { operations }: ConversationRout
     await deleteConversation(operations, id);
     return c.body(null, 204);
   });
-}
-
-function noteConversation(c: AppContext, id: string): void {
-  c.get('entry').conversationId = id;
 }

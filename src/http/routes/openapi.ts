@@ -12,6 +12,9 @@ import {
   listMessagesRoute,
 } from './conversations.ts';
 import { healthRoute } from './health.ts';
+import { sendMessageRoute } from './outbound.ts';
+import { checkTasksRoute, listTaskRunsRoute, triggerTaskRoute } from './task-runs.ts';
+import { createTaskRoute, deleteTaskRoute, getTaskRoute, listTasksRoute, updateTaskRoute } from './tasks.ts';
 
 const openApiRoute = defineRoute({
   method: 'get',
@@ -35,6 +38,15 @@ export const routes: AnyRouteDefinition[] = [
   getConversationRoute,
   listMessagesRoute,
   deleteConversationRoute,
+  sendMessageRoute,
+  createTaskRoute,
+  listTasksRoute,
+  getTaskRoute,
+  updateTaskRoute,
+  deleteTaskRoute,
+  listTaskRunsRoute,
+  triggerTaskRoute,
+  checkTasksRoute,
   healthRoute,
   stopRoute,
   openApiRoute,
