@@ -18,7 +18,7 @@ const mayImport: Record<string, string[]> = {
   tasks: ['domain', 'lib', 'runs', 'store/store.ts'],
   skills: ['domain', 'lib', 'runs', 'store/store.ts'],
   http: ['domain', 'lib', 'conversations', 'tasks', 'skills'],
-  config: [],
+  config: ['domain'],
   'config.ts': ['domain', 'lib', 'config', '../package.json'],
   'runtime.ts': ['*'],
   'main.ts': ['*'],
@@ -35,6 +35,7 @@ const keepers: Record<string, string[]> = {
   '@hono/zod-openapi': ['http/'],
   pino: ['lib/log.ts'],
   'pino-pretty': ['lib/log.ts'],
+  '@modelcontextprotocol/sdk': ['tools/mcp-server.ts', 'cli/mcp.ts'],
   '@copilotkit/aimock': ['cli/'],
 };
 
