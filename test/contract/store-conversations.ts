@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from 'vitest';
 import { InvalidCursor } from '../../src/store/store.ts';
-import { accept, contents, exchange, settleInput, tick } from '../support/store-inputs.ts';
+import { accept, addTask, contents, exchange, runOnce, settleInput, tick } from '../support/store-inputs.ts';
 import type { OpenStore } from './store-contract.ts';
 
 export function storeConversations(open: OpenStore): void {
@@ -128,37 +128,24 @@ export function storeConversations(open: OpenStore): void {
       await exchange(store, { conversationId: conversation.id, settle: { sessionId: 'session-b' } });
       const other = await exchange(store);
       for (const { id } of [conversation, other.conversation]) {
-        query(
-          `insert into scheduled_tasks (id, conversation_id, prompt, schedule_type, schedule_value, context_mode, status, created_at)
-           values (?, ?, 'p', 'cron', '* * * * *', 'group', 'active', ?)`,
-          `task-of-${id}`,
-          id,
-          tick(),
-        );
-        query(
-          `insert into task_run_logs (id, task_id, run_at, duration_ms, status) values (?, ?, ?, 1, 'success')`,
-          `log-of-${id}`,
-          `task-of-${id}`,
-          tick(),
-        );
-        query(
-          `insert into outbound_messages (id, conversation_id, text, created_at) values (?, ?, 't', ?)`,
-          `out-of-${id}`,
-          id,
-          tick(),
-        );
+        await runOnce(store, await addTask(store, { id: `isolated-of-${id}`, conversationId: id }));
+        await runOnce(store, await addTask(store, { id: `group-of-${id}`, contextMode: 'group', conversationId: id }));
+        await store.addOutbound({ id: `out-${id}`, from: { conversationId: id }, text: 't', sender: null, at: tick() });
       }
-      expect(await store.counts()).toEqual({ conversations: 2, tasks: 2 });
+      expect(await store.counts()).toEqual({ conversations: 2, tasks: 4 });
       const outcome = await store.deleteConversation(conversation.id);
       expect(outcome).toEqual({ kind: 'deleted', sessionIds: expect.arrayContaining(['session-a', 'session-b']) });
-      expect(await store.counts()).toEqual({ conversations: 1, tasks: 1 });
+      expect(await store.counts()).toEqual({ conversations: 1, tasks: 2 });
       expect(await store.getConversation(conversation.id)).toBeNull();
-      expect(await contents(store, other.conversation.id)).toHaveLength(2);
+      expect(await contents(store, other.conversation.id)).toHaveLength(4);
       for (const table of ['messages', 'runs', 'outbound_messages', 'scheduled_tasks']) {
         expect(query(`select * from ${table} where conversation_id = ?`, conversation.id), table).toEqual([]);
         expect(query(`select * from ${table}`), table).not.toEqual([]);
       }
-      expect(query('select task_id from task_run_logs')).toEqual([{ task_id: `task-of-${other.conversation.id}` }]);
+      expect(query('select task_id from runs where task_id is not null order by seq')).toEqual([
+        { task_id: `isolated-of-${other.conversation.id}` },
+        { task_id: `group-of-${other.conversation.id}` },
+      ]);
     });
 
     it('is refused while a run is active in it', async () => {

@@ -95,10 +95,11 @@ async function applyAccept(store: Store, model: Model, by: string): Promise<void
   expect(outcome.kind).toBe(model.held === null ? 'accepted' : 'busy');
   if (outcome.kind !== 'accepted') return;
   expect(outcome.run.fencingToken).toBe(++model.token);
-  expect(outcome.unseen.map((message) => message.content)).toEqual(model.unseen);
-  model.texts.push(outcome.message.content);
-  model.unseen.push(outcome.message.content);
-  model.held = { run: outcome, owner: by };
+  const { run, sessionId, ask, claim } = outcome;
+  expect(ask.unseen.map((message) => message.content)).toEqual(model.unseen);
+  model.texts.push(ask.message.content);
+  model.unseen.push(ask.message.content);
+  model.held = { run: { run, sessionId, claim, ...ask }, owner: by };
 }
 
 async function applySettle(store: Store, model: Model, next: Extract<Step, { act: 'settle' }>): Promise<void> {

@@ -14,14 +14,6 @@ export function storeRuns(open: OpenStore): void {
       const outcome = await store.acceptRun(input);
       expect(outcome).toEqual({
         kind: 'accepted',
-        conversation: {
-          id: input.newConversationId,
-          sessionId: input.newSessionId,
-          createdAt: input.at,
-          lastActivity: input.at,
-          messageCount: 1,
-          status: 'running',
-        },
         run: expect.objectContaining({
           id: input.runId,
           conversationId: input.newConversationId,
@@ -34,17 +26,29 @@ export function storeRuns(open: OpenStore): void {
           startedAt: input.at,
           endedAt: null,
         }),
-        message: {
-          id: input.message.id,
-          conversationId: input.newConversationId,
-          role: 'user',
-          sender: 'ada',
-          senderName: 'Ada',
-          content: 'hello',
-          createdAt: input.at,
-        },
         sessionId: input.newSessionId,
-        unseen: [],
+        ask: {
+          kind: 'conversation',
+          conversation: {
+            id: input.newConversationId,
+            sessionId: input.newSessionId,
+            createdAt: input.at,
+            lastActivity: input.at,
+            messageCount: 1,
+            status: 'running',
+          },
+          message: {
+            id: input.message.id,
+            conversationId: input.newConversationId,
+            role: 'user',
+            sender: 'ada',
+            senderName: 'Ada',
+            content: 'hello',
+            createdAt: input.at,
+          },
+          unseen: [],
+        },
+        claim: null,
       });
       expect(await store.getRun(input.runId)).toMatchObject({ status: 'running' });
       expect(await store.getConversation(input.newConversationId)).toMatchObject({

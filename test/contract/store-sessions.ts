@@ -1,8 +1,8 @@
-/** What belongs to the conversation between its runs: what its session has seen, what waits to be delivered. */
+/** What belongs to the conversation between its runs: what its session has seen. */
 
 import { describe, expect, it } from 'vitest';
 import { accept, exchange, settleInput, tick } from '../support/store-inputs.ts';
-import type { OpenStore, StoreUnderTest } from './store-contract.ts';
+import type { OpenStore } from './store-contract.ts';
 
 export function storeSessions(open: OpenStore): void {
   describe('what a session has seen', () => {
@@ -51,48 +51,6 @@ export function storeSessions(open: OpenStore): void {
       });
       const next = await accept(store, { conversationId: conversation.id });
       expect(next.unseen).toEqual([message, second.message]);
-    });
-  });
-
-  describe('outbound messages', () => {
-    const seed = ({ query }: StoreUnderTest, conversationId: string, id: string) =>
-      query(
-        `insert into outbound_messages (id, conversation_id, text, sender, created_at) values (?, ?, ?, null, ?)`,
-        id,
-        conversationId,
-        `text of ${id}`,
-        tick(),
-      );
-
-    it('go with the next answer of their conversation, oldest first, and only once', async () => {
-      const opened = await open();
-      const { store } = opened;
-      const accepted = await accept(store);
-      const other = await exchange(store);
-      for (const id of ['out-2', 'out-1']) seed(opened, accepted.conversation.id, id);
-      seed(opened, other.conversation.id, 'out-other');
-      const outcome = await store.settleRun(settleInput(accepted));
-      expect(outcome).toMatchObject({
-        kind: 'settled',
-        outbound: [
-          { id: 'out-2', conversationId: accepted.conversation.id, text: 'text of out-2', sender: null },
-          { id: 'out-1', conversationId: accepted.conversation.id, text: 'text of out-1', sender: null },
-        ],
-      });
-      const next = await accept(store, { conversationId: accepted.conversation.id });
-      expect(await store.settleRun(settleInput(next))).toMatchObject({ outbound: [] });
-    });
-
-    it('are delivered again when their delivery is taken back', async () => {
-      const opened = await open();
-      const { store } = opened;
-      const accepted = await accept(store);
-      seed(opened, accepted.conversation.id, 'out-1');
-      await store.settleRun(settleInput(accepted));
-      await store.undeliver(['out-1']);
-      await store.undeliver([]);
-      const next = await accept(store, { conversationId: accepted.conversation.id });
-      expect(await store.settleRun(settleInput(next))).toMatchObject({ outbound: [{ id: 'out-1' }] });
     });
   });
 }

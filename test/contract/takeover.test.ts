@@ -3,9 +3,11 @@
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { expect, it, onTestFinished } from 'vitest';
+import { Problem } from '../../src/domain/problem.ts';
+import type { TaskRun } from '../../src/domain/task.ts';
 import { createSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
 import type { Store } from '../../src/store/store.ts';
-import { accept, acceptInput, contents, settleInput } from '../support/store-inputs.ts';
+import { accept, acceptInput, contents, runOnce, settleInput } from '../support/store-inputs.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 import { createVersion1, fill } from '../support/version1.ts';
 
@@ -117,14 +119,143 @@ it('keeps every conversation, message, outbound message, task and run log', asyn
       createdAt: '2025-01-01T00:00:01.000Z',
     },
   ]);
-  expect(rows('scheduled_tasks')).toEqual([
+  expect(rows('scheduled_tasks')).toMatchObject([
     task('t-1', 'c-1'),
     task('t-2', 'c-2', { status: 'paused', context_mode: 'isolated' }),
   ]);
-  expect(rows('task_run_logs')).toMatchObject([
-    runLog('1', 't-1'),
-    runLog('2', 't-1', { status: 'error', result: null, error: 'no' }),
+  expect(await lines(store, 't-1')).toMatchObject([
+    { id: '2', status: 'error', result: null, error: { code: 'agent_failed', detail: 'no' } },
+    { id: '1', status: 'success', result: 'done', error: null },
   ]);
+  expect(await lines(store, 't-2')).toEqual([]);
+});
+
+it('gives a task of 1.x the defaults of what 1.x did not know', async () => {
+  const { store } = await takeOver((db) => {
+    fill(db, 'conversations', [conversation('c-1')]);
+    fill(db, 'scheduled_tasks', [task('t-1', 'c-1', { last_run: '2025-01-02 03:04:05', last_result: 'done' })]);
+  });
+  expect(await store.getTask('t-1')).toEqual({
+    id: 't-1',
+    conversationId: 'c-1',
+    prompt: 'water the plants',
+    scheduleType: 'cron',
+    scheduleValue: '0 9 * * *',
+    contextMode: 'group',
+    timezone: null,
+    nextRun: '2025-02-01T09:00:00.000Z',
+    lastRun: '2025-01-02T03:04:05.000Z',
+    lastResult: 'done',
+    lastStatus: null,
+    status: 'active',
+    createdAt: '2025-01-01T00:00:00.000Z',
+    model: null,
+    maxExecutionMs: null,
+    maxAttempts: 3,
+    attempts: 0,
+  });
+});
+
+it('makes a run of each line of a run log', async () => {
+  const { store } = await takeOver((db) => {
+    fill(db, 'conversations', [conversation('c-1')]);
+    fill(db, 'scheduled_tasks', [task('t-1', 'c-1')]);
+    fill(db, 'task_run_logs', [runLog(1, 't-1', { run_at: '2025-01-01 09:00:00', duration_ms: 61_234 })]);
+  });
+  expect(await lines(store, 't-1')).toEqual([
+    {
+      id: '1',
+      taskId: 't-1',
+      source: 'task_check',
+      conversationId: null,
+      status: 'success',
+      slot: null,
+      attempt: 1,
+      startedAt: '2025-01-01T09:00:00.000Z',
+      endedAt: '2025-01-01T09:01:01.234Z',
+      durationMs: 61_234,
+      result: 'done',
+      error: null,
+      model: null,
+      usage: { inputTokens: 0, outputTokens: 0, cacheReadInputTokens: 0, cacheCreationInputTokens: 0 },
+      costUsd: 0,
+      numTurns: 0,
+      outboundMessages: [],
+    },
+  ]);
+});
+
+it.each([
+  ['success', null, 'success', null],
+  ['timeout', 'Timed out', 'timeout', 'Timed out'],
+  ['error', 'it said "no"\n\tGrüße', 'error', 'it said "no"\n\tGrüße'],
+  ['error', null, 'error', null],
+  ['odd', '', 'error', ''],
+])('takes a line that ended with %s and the error %j', async (before, error, status, detail) => {
+  const { store } = await takeOver((db) => {
+    fill(db, 'conversations', [conversation('c-1')]);
+    fill(db, 'scheduled_tasks', [task('t-1', 'c-1')]);
+    fill(db, 'task_run_logs', [runLog(1, 't-1', { status: before, error })]);
+  });
+  const body = detail === null ? null : new Problem('agent_failed', detail).toBody();
+  expect(await lines(store, 't-1')).toMatchObject([{ status, error: body }]);
+});
+
+it('runs the tasks of 1.x, and lists their lines before the new ones', async () => {
+  const { store } = await takeOver((db) => {
+    fill(db, 'conversations', [conversation('c-1')]);
+    fill(db, 'scheduled_tasks', [task('t-1', 'c-1')]);
+    fill(db, 'task_run_logs', [runLog(1, 't-1'), runLog(2, 't-1', { run_at: '2024-12-31T09:00:00.000Z' })]);
+  });
+  const [due] = await store.dueTasks('2025-02-01T09:00:00.000Z');
+  if (due === undefined) throw new Error('the task is not due');
+  const { run } = await runOnce(store, due);
+  expect((await lines(store, 't-1')).map(({ id }) => id)).toEqual([run.id, '1', '2']);
+});
+
+it.each([
+  ['interval', '60000.0', '60000'],
+  ['interval', '7.0', '7'],
+  ['interval', '60000', '60000'],
+  ['interval', '60000.5', '60000.5'],
+  ['interval', '1e5', '1e5'],
+  ['interval', '10.00.0', '10.00.0'],
+  ['interval', '.0', '.0'],
+  ['cron', '7.0', '7.0'],
+  ['once', '2025-03-01T09:00', '2025-03-01T09:00'],
+])('reads the %s %s as %s', async (scheduleType, before, scheduleValue) => {
+  const { store } = await takeOver((db) => {
+    fill(db, 'conversations', [conversation('c-1')]);
+    fill(db, 'scheduled_tasks', [task('t-1', 'c-1', { schedule_type: scheduleType, schedule_value: before })]);
+  });
+  expect(await store.getTask('t-1')).toMatchObject({ scheduleType, scheduleValue, status: 'active' });
+});
+
+it('keeps a task whose schedule type means nothing, paused', async () => {
+  const { store } = await takeOver((db) => {
+    fill(db, 'conversations', [conversation('c-1')]);
+    fill(db, 'scheduled_tasks', [
+      task('t-1', 'c-1', { schedule_type: 'weekly', schedule_value: 'monday' }),
+      task('t-2', 'c-1', { schedule_type: 'weekly', status: 'completed' }),
+    ]);
+  });
+  const kept = { scheduleType: 'cron', scheduleValue: 'monday', status: 'paused' };
+  expect(await store.getTask('t-1')).toMatchObject(kept);
+  expect(await store.getTask('t-2')).toMatchObject({ status: 'completed' });
+  expect(await store.dueTasks('2099-01-01T00:00:00.000Z')).toEqual([]);
+});
+
+it('lists tasks by their creation, newest first', async () => {
+  const { store } = await takeOver((db) => {
+    fill(db, 'conversations', [conversation('c-1')]);
+    fill(db, 'scheduled_tasks', [
+      task('newest', 'c-1', { created_at: '2025-03-01T00:00:00.000Z' }),
+      task('oldest', 'c-1', { created_at: '2025-01-01 00:00:00' }),
+      task('middle', 'c-1', { created_at: '2025-02-01T00:00:00.000Z' }),
+    ]);
+  });
+  const page = await store.listTasks({ limit: 10, cursor: null });
+  expect(page.items.map(({ id }) => id)).toEqual(['newest', 'middle', 'oldest']);
 });
 
 it('delivers what 1.x had not delivered, and nothing twice', async () => {
@@ -228,7 +359,7 @@ it('keeps rows whose conversation or task is gone', async () => {
   expect(await contents(store, 'c-lost')).toEqual(['content of m-1', 'content of m-2']);
   expect(await store.counts()).toEqual({ conversations: 3, tasks: 1 });
   expect(rows('outbound_messages')).toMatchObject([{ conversation_id: 'c-lost-outbound', delivered_at: null }]);
-  expect(rows('task_run_logs')).toMatchObject([{ task_id: 't-lost' }]);
+  expect(rows('runs')).toMatchObject([{ id: '1', task_id: 't-lost', owner: '1.x' }]);
 });
 
 it('keeps rows that the rules of the new tables would refuse', async () => {
@@ -236,11 +367,15 @@ it('keeps rows that the rules of the new tables would refuse', async () => {
     fill(db, 'conversations', [conversation('c-1', { status: 'odd' })]);
     fill(db, 'messages', [message('m-1', 'c-1', { role: 'system' })]);
     fill(db, 'scheduled_tasks', [task(null, 'c-1', { status: 'odd', context_mode: 'Group' })]);
-    fill(db, 'task_run_logs', [runLog(1, 't', { duration_ms: 12.5 })]);
+    fill(db, 'task_run_logs', [runLog(1, 'task-v1-1', { run_at: 'yesterday', duration_ms: 12.5 })]);
+    fill(db, 'task_run_logs', [runLog(2, 'task-v1-1', { duration_ms: 12.5 })]);
   });
   expect(await contents(store, 'c-1')).toEqual(['content of m-1']);
   expect(rows('scheduled_tasks')).toMatchObject([{ id: 'task-v1-1', status: 'paused', context_mode: 'isolated' }]);
-  expect(rows('task_run_logs')).toMatchObject([{ duration_ms: 12 }]);
+  expect(await lines(store, 'task-v1-1')).toMatchObject([
+    { startedAt: 'yesterday', endedAt: 'yesterday', durationMs: null },
+    { startedAt: '2025-01-01T09:00:00.000Z', endedAt: '2025-01-01T09:00:00.012Z', durationMs: 12 },
+  ]);
 });
 
 it('takes texts for ids of outbound messages and run logs', async () => {
@@ -250,7 +385,7 @@ it('takes texts for ids of outbound messages and run logs', async () => {
     fill(db, 'task_run_logs', [runLog('log-a', 't')]);
   }, 'TEXT');
   expect(rows('outbound_messages')).toMatchObject([{ id: 'out-b' }, { id: 'out-a' }]);
-  expect(rows('task_run_logs')).toMatchObject([{ id: 'log-a' }]);
+  expect(rows('runs')).toMatchObject([{ id: 'log-a' }]);
 });
 
 it('happens once: opened again, the database is what it was', async () => {
@@ -294,7 +429,7 @@ it('is refused for a database of a newer version, which stays as it is', async (
   const db = new DatabaseSync(path);
   db.exec(`insert into kysely_migration (name, timestamp) values ('9999_future', '2099-01-01T00:00:00.000Z')`);
   await expect(createSqliteStore({ path })).rejects.toThrow(/newer version of PicoClaw.*9999_future/);
-  expect(db.prepare('select name from kysely_migration').all()).toHaveLength(2);
+  expect(db.prepare('select name from kysely_migration').all()).toContainEqual({ name: '9999_future' });
   db.close();
 });
 
@@ -315,4 +450,9 @@ async function takeOver(build: (db: DatabaseSync) => void, idType: 'INTEGER' | '
       .all()
       .map((row) => ({ ...row }));
   return { store, path, rows };
+}
+
+async function lines(store: Store, taskId: string): Promise<TaskRun[]> {
+  const page = await store.listTaskRuns(taskId, { limit: 100, cursor: null });
+  return page?.items ?? [];
 }

@@ -5,7 +5,8 @@ import type { Conversation, Page } from '../../domain/conversation.ts';
 import type { DeleteOutcome, ListInput } from '../store.ts';
 import { fromCursor, toPage } from './cursor.ts';
 import { toConversation } from './rows.ts';
-import type { Tables } from './tables.ts';
+import { deleteRunLog } from './run-log.ts';
+import type { ConversationRow, Tables } from './tables.ts';
 
 export async function getConversation(db: Kysely<Tables>, id: string): Promise<Conversation | null> {
   const row = await db.selectFrom('conversations').selectAll().where('id', '=', id).executeTakeFirst();
@@ -25,29 +26,51 @@ export async function listConversations(db: Kysely<Tables>, input: ListInput): P
   return toPage({ list: 'conversations', rows, limit: input.limit, toItem: toConversation });
 }
 
+export async function hasConversation(db: Kysely<Tables>, id: string): Promise<boolean> {
+  const row = await db.selectFrom('conversations').select('id').where('id', '=', id).executeTakeFirst();
+  return row !== undefined;
+}
+
+/** Idle, empty and without a session, but for what `row` says. */
+export async function insertConversation(
+  trx: Transaction<Tables>,
+  row: Pick<ConversationRow, 'id' | 'created_at'> & Partial<ConversationRow>,
+): Promise<ConversationRow> {
+  return trx
+    .insertInto('conversations')
+    .values({ last_activity: row.created_at, message_count: 0, status: 'idle', fencing_token: 0, seen_seq: 0, ...row })
+    .returningAll()
+    .executeTakeFirstOrThrow();
+}
+
 export async function deleteConversation(trx: Transaction<Tables>, id: string): Promise<DeleteOutcome> {
   const conversation = await trx.selectFrom('conversations').select('status').where('id', '=', id).executeTakeFirst();
   if (conversation?.status === 'running') return { kind: 'busy' };
-  const sessions = await trx.selectFrom('sessions').select('session_id').where('conversation_id', '=', id).execute();
+  const sessions = await unusedSessions(trx).select('session_id').where('conversation_id', '=', id).execute();
   const sessionIds = sessions.map((session) => session.session_id);
   if (conversation === undefined)
     return sessionIds.length > 0 ? { kind: 'deleted', sessionIds } : { kind: 'not_found' };
   // The run log has no foreign key to its task (a task may be deleted while it runs), so it does not go by itself.
-  await trx
-    .deleteFrom('task_run_logs')
-    .where('task_id', 'in', (eb) => eb.selectFrom('scheduled_tasks').select('id').where('conversation_id', '=', id))
-    .execute();
+  const tasks = await trx.selectFrom('scheduled_tasks').select('id').where('conversation_id', '=', id).execute();
+  await deleteRunLog(
+    trx,
+    tasks.map((task) => task.id),
+  );
   await trx.deleteFrom('conversations').where('id', '=', id).execute();
   return { kind: 'deleted', sessionIds };
 }
 
-export async function forgetSessions(db: Kysely<Tables>, conversationId: string): Promise<void> {
-  await db.deleteFrom('sessions').where('conversation_id', '=', conversationId).execute();
+export async function listSessions(db: Kysely<Tables>, ownerId: string): Promise<string[]> {
+  const rows = await db.selectFrom('sessions').select('session_id').where('conversation_id', '=', ownerId).execute();
+  return rows.map((row) => row.session_id);
+}
+
+export async function forgetSessions(db: Kysely<Tables>, ownerId: string): Promise<void> {
+  await db.deleteFrom('sessions').where('conversation_id', '=', ownerId).execute();
 }
 
 export async function listUnforgotten(db: Kysely<Tables>): Promise<string[]> {
-  const rows = await db
-    .selectFrom('sessions')
+  const rows = await unusedSessions(db)
     .select('conversation_id')
     .distinct()
     .where('conversation_id', 'not in', (eb) => eb.selectFrom('conversations').select('id'))
@@ -55,15 +78,20 @@ export async function listUnforgotten(db: Kysely<Tables>): Promise<string[]> {
   return rows.map((row) => row.conversation_id);
 }
 
-/** A conversation may go back to a session that it had before. */
-export async function recordSession(
-  trx: Transaction<Tables>,
-  conversationId: string,
-  sessionId: string,
-): Promise<void> {
+/** Without those of isolated runs that are under way. */
+function unusedSessions(db: Kysely<Tables>) {
+  return db
+    .selectFrom('sessions')
+    .where('conversation_id', 'not in', (eb) =>
+      eb.selectFrom('runs').select('runs.id').where('runs.status', '=', 'running'),
+    );
+}
+
+/** `ownerId`: a conversation, which may go back to a session that it had before, or an isolated run. */
+export async function recordSession(trx: Kysely<Tables>, ownerId: string, sessionId: string): Promise<void> {
   await trx
     .insertInto('sessions')
-    .values({ conversation_id: conversationId, session_id: sessionId })
+    .values({ conversation_id: ownerId, session_id: sessionId })
     .onConflict((conflict) => conflict.doNothing())
     .execute();
 }

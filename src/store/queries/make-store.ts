@@ -7,29 +7,40 @@
 
 import type { Kysely, Transaction } from 'kysely';
 import type { Store } from '../store.ts';
-import { acceptRun, withdrawRun } from './accept.ts';
+import { acceptRun } from './accept.ts';
+import { claimTask, renewLease } from './claim.ts';
 import {
   counts,
   deleteConversation,
   forgetSessions,
   getConversation,
   listConversations,
+  listSessions,
   listUnforgotten,
   recordSession,
 } from './conversations.ts';
+import { dueTasks, giveUpSlot, nextDueAt } from './due.ts';
 import { listMessages, recentMessages } from './messages.ts';
+import { addOutbound, undeliver } from './outbound.ts';
+import { recoverRuns } from './recover.ts';
 import { toRun } from './rows.ts';
-import { recoverRuns, settleRun, undeliver } from './settle.ts';
+import { listTaskRuns, prune } from './run-log.ts';
+import { settleRun } from './settle.ts';
 import type { Tables } from './tables.ts';
+import { deleteTask, getTask, insertTask, listTasks, updateTask } from './tasks.ts';
+import { withdrawRun } from './withdraw.ts';
 
 /** The store owns `db` from here on: `close` ends it. */
 export function makeStore(db: Kysely<Tables>): Store {
   const atomically = <T>(work: (trx: Transaction<Tables>) => Promise<T>): Promise<T> => db.transaction().execute(work);
   return {
     acceptRun: (input) => atomically((trx) => acceptRun(trx, input)),
+    claimTask: (input) => atomically((trx) => claimTask(trx, input)),
+    renewLease: (claim) => atomically((trx) => renewLease(trx, claim)),
     withdrawRun: (runId, fencingToken) => atomically((trx) => withdrawRun(trx, runId, fencingToken)),
-    addSession: (conversationId, sessionId) => atomically((trx) => recordSession(trx, conversationId, sessionId)),
+    addSession: (ownerId, sessionId) => recordSession(db, ownerId, sessionId),
     settleRun: (input) => atomically((trx) => settleRun(trx, input)),
+    addOutbound: (input) => atomically((trx) => addOutbound(trx, input)),
     undeliver: (outboundIds) => atomically((trx) => undeliver(trx, outboundIds)),
     recoverRuns: (input) => atomically((trx) => recoverRuns(trx, input)),
     getRun: async (runId) => {
@@ -41,8 +52,19 @@ export function makeStore(db: Kysely<Tables>): Store {
     listMessages: (conversationId, input) => atomically((trx) => listMessages(trx, conversationId, input)),
     recentMessages: (input) => atomically((trx) => recentMessages(trx, input)),
     deleteConversation: (id) => atomically((trx) => deleteConversation(trx, id)),
-    forgetSessions: (conversationId) => forgetSessions(db, conversationId),
+    listSessions: (ownerId) => listSessions(db, ownerId),
+    forgetSessions: (ownerId) => forgetSessions(db, ownerId),
     listUnforgotten: () => listUnforgotten(db),
+    insertTask: (input) => atomically((trx) => insertTask(trx, input)),
+    updateTask: (input) => atomically((trx) => updateTask(trx, input)),
+    getTask: (id) => getTask(db, id),
+    listTasks: (input) => listTasks(db, input),
+    deleteTask: (id) => atomically((trx) => deleteTask(trx, id)),
+    listTaskRuns: (taskId, input) => atomically((trx) => listTaskRuns(trx, taskId, input)),
+    dueTasks: (at) => dueTasks(db, at),
+    nextDueAt: (at) => nextDueAt(db, at),
+    giveUpSlot: (input) => giveUpSlot(db, input),
+    prune: (input) => atomically((trx) => prune(trx, input)),
     counts: () => counts(db),
     close: () => db.destroy(),
   };

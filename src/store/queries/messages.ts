@@ -3,6 +3,7 @@
 import type { Kysely, Transaction } from 'kysely';
 import type { Message, Page } from '../../domain/conversation.ts';
 import type { ListInput } from '../store.ts';
+import { hasConversation } from './conversations.ts';
 import { fromCursor, toPage } from './cursor.ts';
 import { toMessage } from './rows.ts';
 import type { MessageRow, Tables } from './tables.ts';
@@ -17,12 +18,7 @@ export async function listMessages(
 ): Promise<Page<Message> | null> {
   const list = `messages/${conversationId}`;
   const after = fromCursor(list, input.cursor);
-  const conversation = await trx
-    .selectFrom('conversations')
-    .select('id')
-    .where('id', '=', conversationId)
-    .executeTakeFirst();
-  if (conversation === undefined) return null;
+  if (!(await hasConversation(trx, conversationId))) return null;
   const rows = await trx
     .selectFrom('messages')
     .selectAll()

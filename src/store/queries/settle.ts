@@ -1,15 +1,17 @@
 /**
- * Ending runs: by the instance that holds them, or by recovery when their instance is gone.
+ * Ending a run by the instance that holds it.
  *
- * - Whoever ends a run changes it from `running` in one guarded statement; a late second end finds nothing and says `lost`.
+ * - It leaves `running` in one guarded statement; a late second end finds nothing and says `lost`.
  * - `seen_seq` belongs to `session_id`: a session that takes the place of another has seen nothing unless the run says so.
+ * - The task is written only under the run's own claim, and its schedule only while it still has the slot that was run.
  */
 
 import type { Transaction } from 'kysely';
 import type { SettleOutcome, SettleRun } from '../store.ts';
 import { recordSession } from './conversations.ts';
-import { toOutboundMessage, toRun } from './rows.ts';
-import type { OutboundRow, Tables } from './tables.ts';
+import { deliverOutbound } from './outbound.ts';
+import { fromAfterRun, toRun } from './rows.ts';
+import type { RunRow, Tables } from './tables.ts';
 
 export async function settleRun(trx: Transaction<Tables>, input: SettleRun): Promise<SettleOutcome> {
   const run = await trx
@@ -25,6 +27,7 @@ export async function settleRun(trx: Transaction<Tables>, input: SettleRun): Pro
       cache_creation_input_tokens: input.usage.cacheCreationInputTokens,
       cost_usd: input.costUsd,
       num_turns: input.numTurns,
+      result: input.task?.result ?? null,
       ended_at: input.at,
     })
     .where('id', '=', input.runId)
@@ -33,43 +36,13 @@ export async function settleRun(trx: Transaction<Tables>, input: SettleRun): Pro
     .returningAll()
     .executeTakeFirst();
   if (run === undefined) return { kind: 'lost' };
-  await storeReply(trx, run.conversation_id, input);
-  await releaseConversation(trx, run.conversation_id, input);
-  const outbound = await deliverOutbound(trx, run.conversation_id, input.at);
-  return { kind: 'settled', run: toRun(run), outbound: outbound.map(toOutboundMessage) };
-}
-
-export async function undeliver(trx: Transaction<Tables>, outboundIds: string[]): Promise<void> {
-  if (outboundIds.length === 0) return;
-  await trx.updateTable('outbound_messages').set({ delivered_at: null }).where('id', 'in', outboundIds).execute();
-}
-
-export async function recoverRuns(trx: Transaction<Tables>, input: { owner: string; at: string }): Promise<number> {
-  const interrupted = await trx
-    .updateTable('runs')
-    .set({ status: 'interrupted', ended_at: input.at })
-    .where('status', '=', 'running')
-    .where('owner', '!=', input.owner)
-    .returning('id')
-    .execute();
-  // By what is left running, not by the rows above: a conversation must be idle whenever no run of it is.
-  await trx
-    .updateTable('conversations')
-    .set({ status: 'idle' })
-    .where('status', '=', 'running')
-    .where((eb) =>
-      eb.not(
-        eb.exists(
-          eb
-            .selectFrom('runs')
-            .select('runs.id')
-            .whereRef('runs.conversation_id', '=', 'conversations.id')
-            .where('runs.status', '=', 'running'),
-        ),
-      ),
-    )
-    .execute();
-  return interrupted.length;
+  if (run.conversation_id === null) await recordSession(trx, run.id, input.sessionId);
+  else {
+    await storeReply(trx, run.conversation_id, input);
+    await releaseConversation(trx, run.conversation_id, input);
+  }
+  await releaseTask(trx, run, input);
+  return { kind: 'settled', run: toRun(run), outbound: await deliverOutbound(trx, run, input.at) };
 }
 
 async function storeReply(trx: Transaction<Tables>, conversationId: string, input: SettleRun): Promise<void> {
@@ -116,14 +89,21 @@ async function releaseConversation(trx: Transaction<Tables>, conversationId: str
     .execute();
 }
 
-/** Oldest first, whatever order the statement returns its rows in. */
-async function deliverOutbound(trx: Transaction<Tables>, conversationId: string, at: string): Promise<OutboundRow[]> {
-  const rows = await trx
-    .updateTable('outbound_messages')
-    .set({ delivered_at: at })
-    .where('conversation_id', '=', conversationId)
-    .where('delivered_at', 'is', null)
-    .returningAll()
+async function releaseTask(trx: Transaction<Tables>, run: RunRow, { task }: SettleRun): Promise<void> {
+  if (run.task_id === null || run.task_fencing_token === null) return;
+  const claimed = trx
+    .updateTable('scheduled_tasks')
+    .where('id', '=', run.task_id)
+    .where('fencing_token', '=', run.task_fencing_token);
+  await claimed
+    .set({
+      lease_owner: null,
+      lease_expires_at: null,
+      last_run: run.started_at,
+      last_result: task?.lastResult ?? null,
+      last_status: run.status,
+    })
     .execute();
-  return rows.sort((a, b) => a.seq - b.seq);
+  if (run.slot === null || !task?.after) return;
+  await claimed.set(fromAfterRun(task.after)).where('next_run', '=', run.slot).execute();
 }

@@ -1,8 +1,10 @@
 /** The tables as Kysely sees them: snake_case columns, one type a table. The schema itself is in the dialect's migrations. */
 
-import type { Generated, Selectable } from 'kysely';
+import type { Generated, Insertable, Selectable } from 'kysely';
 import type { ConversationStatus, MessageRole } from '../../domain/conversation.ts';
 import type { RunSource, RunStatus } from '../../domain/run.ts';
+import type { ScheduleType } from '../../domain/schedule.ts';
+import type { ContextMode, TaskStatus } from '../../domain/task.ts';
 
 export type Tables = {
   conversations: ConversationTable;
@@ -11,7 +13,6 @@ export type Tables = {
   runs: RunTable;
   outbound_messages: OutboundTable;
   scheduled_tasks: TaskTable;
-  task_run_logs: TaskRunLogTable;
 };
 
 type ConversationTable = {
@@ -29,8 +30,9 @@ type ConversationTable = {
   seen_seq: number;
 };
 
-/** Every session that a conversation has had, so that deleting it can name every transcript of it. */
+/** Every session that a conversation or an isolated run has had, so that whoever deletes it can name every transcript of it. */
 type SessionTable = {
+  /** The conversation's id or, of an isolated run, the run's. */
   conversation_id: string;
   session_id: string;
 };
@@ -48,15 +50,19 @@ type MessageTable = {
   created_at: string;
 };
 
+/** The runs of a task are its run log. */
 type RunTable = {
   seq: Generated<number>;
   id: string;
-  conversation_id: string;
+  /** Null for a task's isolated run. */
+  conversation_id: string | null;
   source: RunSource;
   status: RunStatus;
+  /** The conversation's when the run took it; of an isolated run, the task's. */
   fencing_token: number;
   owner: string;
-  user_message_id: string;
+  /** Null where `conversation_id` is. */
+  user_message_id: string | null;
   assistant_message_id: string | null;
   /** The conversation's `last_activity` before the run; null when the run created the conversation. Only `withdrawRun` reads it. */
   previous_activity: string | null;
@@ -73,6 +79,16 @@ type RunTable = {
   num_turns: number;
   started_at: string;
   ended_at: string | null;
+  /** Null for a chat, as are all below. The task may be gone: a run outlives it. */
+  task_id: string | null;
+  /** The claim that it runs under; null for lines of PicoClaw 1.x. */
+  task_fencing_token: number | null;
+  /** The due time that was claimed; null for a trigger. */
+  slot: string | null;
+  attempt: number | null;
+  result: string | null;
+  /** The messages that the run sent, as JSON; null while there is none. */
+  outbound_messages: string | null;
 };
 
 type OutboundTable = {
@@ -84,34 +100,39 @@ type OutboundTable = {
   created_at: string;
   /** When an answer took it along; null while none has. */
   delivered_at: string | null;
+  /** The run that sent it; null when it came from outside, and for messages of PicoClaw 1.x. */
+  run_id: string | null;
 };
 
 type TaskTable = {
+  seq: Generated<number>;
   id: string;
-  conversation_id: string;
+  conversation_id: string | null;
   prompt: string;
-  schedule_type: string;
+  schedule_type: ScheduleType;
   schedule_value: string;
-  context_mode: 'isolated' | 'group';
+  context_mode: ContextMode;
+  timezone: string | null;
   next_run: string | null;
   last_run: string | null;
   last_result: string | null;
-  status: 'active' | 'paused' | 'completed';
+  last_status: RunStatus | null;
+  status: TaskStatus;
   created_at: string;
-};
-
-type TaskRunLogTable = {
-  seq: Generated<number>;
-  id: string;
-  task_id: string;
-  run_at: string;
-  duration_ms: number;
-  status: string;
-  result: string | null;
-  error: string | null;
+  model: string | null;
+  max_execution_ms: number | null;
+  max_attempts: number;
+  attempts: number;
+  /** The instance that claimed it; null when nobody does. */
+  lease_owner: string | null;
+  lease_expires_at: string | null;
+  /** +1 with each claim; never reset. */
+  fencing_token: number;
 };
 
 export type ConversationRow = Selectable<ConversationTable>;
 export type MessageRow = Selectable<MessageTable>;
 export type RunRow = Selectable<RunTable>;
+export type NewRunRow = Insertable<RunTable>;
 export type OutboundRow = Selectable<OutboundTable>;
+export type TaskRow = Selectable<TaskTable>;

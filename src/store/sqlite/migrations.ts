@@ -9,11 +9,13 @@ import { type Kysely, sql } from 'kysely';
 import { type Migration, Migrator } from 'kysely/migration';
 import type { Tables } from '../queries/tables.ts';
 import { createSchema } from './schema.ts';
+import { addTasks } from './schema-tasks.ts';
 
 const ledgerTable = 'kysely_migration';
 
 const migrations: Record<string, Migration> = {
   '0001_schema': { up: createSchema },
+  '0002_tasks': { up: addTasks },
 };
 
 export async function migrateToLatest(db: Kysely<Tables>): Promise<void> {
