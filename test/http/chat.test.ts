@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { Problem } from '../../src/domain/problem.ts';
-import { expectProblem, parseObject, startApp } from '../support/http-app.ts';
+import { expectProblem, startApp } from '../support/http-app.ts';
+import { parseObject } from '../support/http-instance.ts';
 
 const uuid = '[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}';
 

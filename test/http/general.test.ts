@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { Problem } from '../../src/domain/problem.ts';
-import { expectProblem, startApp, withStart } from '../support/http-app.ts';
+import { expectProblem, startApp } from '../support/http-app.ts';
+import { withStart } from '../support/http-instance.ts';
 
 describe('X-Request-ID', () => {
   it.each([

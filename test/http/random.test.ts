@@ -8,6 +8,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { startApp, type TestApp } from '../support/http-app.ts';
+import type { Json } from '../support/http-instance.ts';
 
 const seed = 20_260_131;
 const parameters = { seed, verbose: 1 } as const;
@@ -72,6 +73,62 @@ async function expectRefused(app: TestApp, path: string, text: string) {
   expect([400, 403, 404]).toContain(status);
   expect(app.rows()).toEqual(before);
 }
+
+const lists = ['/chat', '/tasks'];
+
+const someTask = { prompt: 'x', schedule_type: 'interval', schedule_value: '60000' };
+const schedule = fc.oneof(
+  fc.integer({ min: 1000, max: 2 ** 40 }).map((ms) => ({ schedule_type: 'interval', schedule_value: String(ms) })),
+  fc
+    .tuple(fc.integer({ min: 0, max: 59 }), fc.integer({ min: 0, max: 23 }), fc.constantFrom('*', 'MON', '1-5'))
+    .map(([minute, hour, day]) => ({ schedule_type: 'cron', schedule_value: `${minute} ${hour} * * ${day}` })),
+  fc
+    .date({ min: new Date('2001-01-01T00:00:00Z'), max: new Date('2100-01-01T00:00:00Z'), noInvalidDate: true })
+    .map((date) => ({ schedule_type: 'once', schedule_value: date.toISOString().slice(0, 19) })),
+);
+const validTask = fc
+  .tuple(
+    fc.record(
+      {
+        id: fc.uuid(),
+        prompt: fc.string({ unit: 'grapheme', minLength: 1 }).map((text) => `p${text.replaceAll('\0', '')}`),
+        timezone: fc.constantFrom('UTC', 'Europe/Berlin', 'America/New_York', 'Australia/Lord_Howe'),
+        model: fc.stringMatching(/^claude-[a-z0-9-]{1,20}$/),
+        max_execution_ms: fc.integer({ min: 1, max: 2 ** 40 }),
+        max_attempts: fc.integer({ min: 1, max: 100 }),
+      },
+      { requiredKeys: ['prompt'] },
+    ),
+    schedule,
+    fc.constantFrom({}, { context_mode: 'isolated' }, { context_mode: 'group', conversation_id: 'conv-random' }),
+  )
+  .map(([body, when, place]): Json => ({ ...body, ...when, ...place }));
+
+/** What of a new task is a change of one. */
+function changeOf({ id: _, ...body }: Json): Json {
+  return body;
+}
+
+/** For every field that a task has, and for none. */
+const wrongInTask: fc.Arbitrary<Json> = fc.oneof(
+  fc
+    .tuple(
+      fc.constantFrom('prompt', 'schedule_type', 'schedule_value', 'context_mode', 'max_attempts'),
+      fc.constantFrom(null, '', ' ', -1, 0, 0.5, 101, [], {}, '\ud800', 'a\0b', true),
+    )
+    .map(([field, value]) => ({ [field]: value })),
+  fc
+    .tuple(fc.constantFrom('timezone', 'model', 'conversation_id'), fc.constantFrom('', ' ', 1, [], '\ud800', true))
+    .map(([field, value]) => ({ [field]: value })),
+  fc.constantFrom<Json>(
+    { schedule_type: 'interval', schedule_value: '5m' },
+    { schedule_type: 'cron', schedule_value: '61 * * * *' },
+    { schedule_type: 'once', schedule_value: '2026-02-30T00:00' },
+    { timezone: 'Mars/Olympus' },
+    { max_execution_ms: 0 },
+    { nope: 1 },
+  ),
+);
 
 describe(`random requests (seed ${seed})`, () => {
   it('a valid body succeeds, whatever it holds', async () => {
@@ -142,9 +199,55 @@ describe(`random requests (seed ${seed})`, () => {
     );
   });
 
+  it('a valid task is made, and answered as it was given', async () => {
+    await using app = await startApp();
+    await fc.assert(
+      fc.asyncProperty(validTask, async (body) => {
+        const { status, body: task } = await post(app, '/task', JSON.stringify(body));
+        expect([status, task]).toMatchObject([201, body]);
+        expect((await app.send(`/task/${String(task.id)}`)).body).toEqual(task);
+        expect((await app.put(`/task/${String(task.id)}`, changeOf(body))).body).toEqual(task);
+      }),
+      { ...parameters, numRuns: 100 },
+    );
+  });
+
+  it('a valid task with one thing wrong is refused, new or changed, and nothing of it is stored', async () => {
+    await using app = await startApp();
+    const there = (await post(app, '/task', JSON.stringify({ ...someTask, id: 'there' }))).body;
+    await fc.assert(
+      fc.asyncProperty(validTask, wrongInTask, async (body, mutation) => {
+        await expectRefused(app, '/task', JSON.stringify({ ...body, ...mutation }));
+        const before = app.rows();
+        const { status } = await app.put('/task/there', { ...changeOf(body), ...mutation });
+        expect(status).toBe(400);
+        expect(app.rows()).toEqual(before);
+        expect((await app.send('/task/there')).body).toEqual(there);
+      }),
+      { ...parameters, numRuns: 300 },
+    );
+  });
+
+  it('JSON of any kind is refused by the routes of tasks and of outbound messages', async () => {
+    await using app = await startApp();
+    await post(app, '/task', JSON.stringify({ ...someTask, id: 'there', context_mode: 'group', conversation_id: 'c' }));
+    const path = fc.constantFrom('/task', '/task/trigger', '/task/check', '/chat/c/outbound');
+    const anything = fc.oneof(
+      fc.jsonValue({ maxDepth: 4 }).filter((value) => JSON.stringify(value) !== '{}'),
+      fc
+        .dictionary(fc.constantFrom('task_id', 'max', 'text', 'prompt', 'id'), wrong, { minKeys: 1 })
+        .filter((value) => !isOutbound(value)),
+    );
+    await fc.assert(
+      fc.asyncProperty(path, anything, async (at, value) => expectRefused(app, at, JSON.stringify(value))),
+      { ...parameters, numRuns: 400 },
+    );
+    expect(app.agent.requests).toEqual([]);
+  });
+
   it('a query string of any kind is answered as JSON: 200 only when it holds nothing but a good limit', async () => {
     await using app = await startApp();
-    const path = fc.constantFrom('/chat', '/chat/x', '/chat/x/messages', '/health', '/openapi.json', '/nope');
+    const path = fc.constantFrom(...lists, '/chat/x', '/chat/x/messages', '/task/x/runs', '/health', '/nope');
     const query = fc.oneof(
       fc.webQueryParameters(),
       fc
@@ -154,7 +257,7 @@ describe(`random requests (seed ${seed})`, () => {
     await fc.assert(
       fc.asyncProperty(path, query, async (at, text) => {
         const { status } = await app.send(`${at}?${text}`);
-        const good = at !== '/nope' && (text === '' || (/^limit=[1-9]\d?$/.test(text) && at === '/chat'));
+        const good = at !== '/nope' && (text === '' || (/^limit=[1-9]\d?$/.test(text) && lists.includes(at)));
         if (status === 200) expect(good).toBe(true);
         else expect([400, 404]).toContain(status);
       }),
@@ -165,6 +268,10 @@ describe(`random requests (seed ${seed})`, () => {
 
 function isChat(value: unknown): boolean {
   return typeof value === 'object' && value !== null && 'message' in value;
+}
+
+function isOutbound(value: Json): boolean {
+  return Object.keys(value).join() === 'text' && ['true', '10'].includes(String(value.text));
 }
 
 function isStop(value: unknown): boolean {

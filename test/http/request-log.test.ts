@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { collect } from '../support/frames.ts';
 import { startApp } from '../support/http-app.ts';
+import { makeClock } from '../support/http-clock.ts';
+import { makeTask, objectOf, soon } from '../support/http-tasks.ts';
 
 const withId = (id: string) => ({ 'x-request-id': id });
 
@@ -33,6 +35,63 @@ describe('the request log', () => {
       conversation_id: body.conversation_id,
       run_status: 'success',
     });
+  });
+
+  it('names the task and its run', async () => {
+    const clock = makeClock();
+    await using app = await startApp({ clock });
+    await makeTask(app, { ...soon, id: 'a', context_mode: 'group', conversation_id: 'team' });
+    clock.advance({ minutes: 2 });
+    const checked = await app.post('/task/check', {}, withId('check'));
+    const triggered = await app.post('/task/trigger', { task_id: 'a' }, withId('trigger'));
+    for (const [id, run] of [
+      ['check', objectOf(checked.body.executed)],
+      ['trigger', triggered.body],
+    ] as const)
+      expect(await app.requestLine(id)).toMatchObject({
+        route: `/task/${id}`,
+        status: 200,
+        task_id: 'a',
+        run_id: run.run_id,
+        run_status: 'success',
+        conversation_id: 'team',
+      });
+    await app.post('/task/check', {}, withId('nothing'));
+    expect(await app.requestLine('nothing')).not.toHaveProperty('task_id');
+  });
+
+  it.each([
+    ['GET', '/task/nope', '/task/:id', 404],
+    ['DELETE', '/task/nope', '/task/:id', 404],
+    ['GET', '/task/nope/runs', '/task/:id/runs', 404],
+    ['PUT', '/task/nope', '/task/:id', 404],
+    ['POST', '/task/trigger', '/task/trigger', 404],
+    ['POST', '/task', '/task', 400],
+  ])('names the task of %s %s, which was refused', async (method, path, route, status) => {
+    await using app = await startApp();
+    const body = { '/task/trigger': { task_id: 'nope' }, '/task': { ...soon, id: 'nope', prompt: ' ' } }[path] ?? {};
+    await app.send(path, {
+      method,
+      headers: { ...withId('r'), 'content-type': 'application/json' },
+      ...(method === 'POST' || method === 'PUT' ? { body: JSON.stringify(body) } : {}),
+    });
+    expect(await app.requestLine('r')).toMatchObject({ route, status, task_id: 'nope' });
+  });
+
+  it('names the task of a check whose run has no answer', async () => {
+    const clock = makeClock();
+    await using app = await startApp({ clock });
+    await makeTask(app, { ...soon, id: 'a' });
+    clock.advance({ minutes: 2 });
+    app.breakVolume();
+    await app.post('/task/check', {}, withId('r'));
+    expect(await app.requestLine('r')).toMatchObject({ status: 503, task_id: 'a' });
+  });
+
+  it('names the task that was made without an id of its own', async () => {
+    await using app = await startApp({ clock: makeClock() });
+    const { body } = await app.post('/task', soon, withId('r'));
+    expect(await app.requestLine('r')).toMatchObject({ status: 201, task_id: body.id });
   });
 
   it('names the conversation of a request that was refused', async () => {

@@ -2,7 +2,8 @@ import { once } from 'node:events';
 import { text as readText } from 'node:stream/consumers';
 import { describe, expect, it } from 'vitest';
 import { listen } from '../../src/http/server.ts';
-import { parseObject, startApp } from '../support/http-app.ts';
+import { startApp } from '../support/http-app.ts';
+import { parseObject } from '../support/http-instance.ts';
 import { connectionClosed, openRequest, openSocket, sendRaw, serve } from '../support/http-socket.ts';
 
 const chatInit = (body: object, headers: Record<string, string> = {}): RequestInit => ({

@@ -1,7 +1,8 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { Problem } from '../../src/domain/problem.ts';
 import { collect, type Frame } from '../support/frames.ts';
-import { type AppInput, expectProblem, startApp, withStart } from '../support/http-app.ts';
+import { type AppInput, expectProblem, startApp } from '../support/http-app.ts';
+import { withStart } from '../support/http-instance.ts';
 
 const kinds = (frames: Frame[]) => frames.map(({ event }) => event);
 const textOf = (frames: Frame[]) =>

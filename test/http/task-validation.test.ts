@@ -1,8 +1,9 @@
 /** What is not a task is refused, field by field, and nothing of it is stored: no task, no conversation, no run. */
 
 import { describe, expect, it } from 'vitest';
-import { type Answer, expectProblem, faultsOf, type Json, startApp, type TestApp } from '../support/http-app.ts';
+import { expectProblem, faultsOf, startApp, type TestApp } from '../support/http-app.ts';
 import { makeClock } from '../support/http-clock.ts';
+import type { Answer, Json } from '../support/http-instance.ts';
 import { makeTask, minutely, readTask, soon } from '../support/http-tasks.ts';
 
 type Case = [what: string, body: Json, faults: Record<string, string>];

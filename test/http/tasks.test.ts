@@ -1,8 +1,9 @@
 /** Making, reading, changing and deleting tasks. */
 
 import { describe, expect, it } from 'vitest';
-import { type Answer, expectProblem, faultsOf, type Json, startApp, type TestApp } from '../support/http-app.ts';
+import { expectProblem, faultsOf, startApp, type TestApp } from '../support/http-app.ts';
 import { makeClock } from '../support/http-clock.ts';
+import type { Answer, Json } from '../support/http-instance.ts';
 import { listOf, makeTask, minutely, readTask, soon } from '../support/http-tasks.ts';
 
 const start = () => startApp({ clock: makeClock() });
