@@ -128,7 +128,7 @@ export function summarizeRun(run: {
     : summary;
 }
 
-/** What the agent is asked: a marker, the local time of the task's zone, and the prompt. */
+/** What the agent is asked: a marker, the local time of the task's zone, what became of an attempt before, and the prompt. */
 export function renderTaskPrompt(task: Task, { now, timezone }: { now: string; timezone: string }): string {
   const zone = task.timezone ?? timezone;
   const time = new Intl.DateTimeFormat('en-US', {
@@ -140,5 +140,9 @@ export function renderTaskPrompt(task: Task, { now, timezone }: { now: string; t
     hour: 'numeric',
     minute: '2-digit',
   }).format(new Date(now));
-  return `[SCHEDULED TASK]\nLocal time: ${time} (${zone})\n\n${task.prompt}`;
+  const again =
+    task.attempts > 1
+      ? `\nAttempt ${task.attempts} of ${task.maxAttempts}: the one before was cut off and may have done part of the work.`
+      : '';
+  return `[SCHEDULED TASK]\nLocal time: ${time} (${zone})${again}\n\n${task.prompt}`;
 }
