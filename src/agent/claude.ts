@@ -18,7 +18,7 @@ import type { ToolServer } from './options.ts';
 import type { PerformLimits } from './perform.ts';
 import type { ProcessDeps } from './process.ts';
 import { canTieToParent } from './spawn.ts';
-import { makeStartSlots } from './start-slots.ts';
+import { makeStartSlots, type StartSlots } from './start-slots.ts';
 import { deleteSession, promptsIn } from './transcripts.ts';
 import { instanceVariable, startWatchdog, type Watchdog } from './watchdog.ts';
 
@@ -32,6 +32,8 @@ export type ClaudeLimits = PerformLimits & {
   mcpConnectMs: number;
   /** How long one call of a tool of the tool server may take; at least a second. */
   toolMs: number;
+  /** How long the archive of a session that is compacted may take; less than `silenceMs`. */
+  archiveMs: number;
   /** From the end of a process's input to killing it. */
   exitMs: number;
 };
@@ -45,6 +47,7 @@ export const defaultLimits: ClaudeLimits = {
   silenceMs: 240_000,
   mcpConnectMs: 10_000,
   toolMs: 30_000,
+  archiveMs: 60_000,
   interruptMs: 2_000,
   exitMs: 2_000,
 };
@@ -73,6 +76,8 @@ export type ClaudeAgentDeps = {
 export type ClaudeAgent = Agent & {
   /** Loads the SDK, which takes about 0.15 s, and reads what a run needs, ahead of the first run. */
   warmUp(): Promise<void>;
+  /** Does the work while no process is starting: what a starting process reads, it reads whole. */
+  betweenStarts: StartSlots['betweenStarts'];
 };
 
 export function createClaudeAgent(deps: ClaudeAgentDeps): ClaudeAgent {
@@ -100,6 +105,7 @@ export function createClaudeAgent(deps: ClaudeAgentDeps): ClaudeAgent {
     }
   }
 
+  const slots = makeStartSlots(limits.maxConcurrentStarts);
   const sessionDeps: SessionDeps = {
     settings: {
       cwd: deps.memoryDir,
@@ -126,8 +132,10 @@ export function createClaudeAgent(deps: ClaudeAgentDeps): ClaudeAgent {
     systemPromptOverride: deps.systemPromptOverride,
     readServers: makeServersReader({ orgDir: deps.orgDir, env: deps.baseEnv }),
     toolServer: deps.toolServer,
+    timezone: deps.timezone,
+    archiveMs: limits.archiveMs,
     limits,
-    slots: makeStartSlots(limits.maxConcurrentStarts),
+    slots,
     load,
     redact: (text) => text.replaceAll(deps.credential.value, '[credential]'),
     log: deps.log,
@@ -151,6 +159,7 @@ export function createClaudeAgent(deps: ClaudeAgentDeps): ClaudeAgent {
       // Read once while it is known to be good, in case that it breaks before the first run.
       await Promise.all([load(), sessionDeps.readServers()]);
     },
+    betweenStarts: slots.betweenStarts,
     stop: async () => {
       stopping.abort();
       await Promise.allSettled(active);

@@ -7,7 +7,7 @@
 import type { AgentEvent, AgentPrompt, AgentRequest, AgentResult } from './agent.ts';
 import { cannotStart, decideOutcome, type Outcome } from './failure.ts';
 import { type Performed, type PerformLimits, perform } from './perform.ts';
-import { type PrepareDeps, prepare } from './prepare.ts';
+import { type PrepareDeps, type PrepareInput, prepare } from './prepare.ts';
 import type { ClaudeProcess } from './process.ts';
 import { decideSession, refusalOf, type Session } from './session.ts';
 import type { StartSlots } from './start-slots.ts';
@@ -42,33 +42,39 @@ async function beginAfresh(
   return { ...result, freshBecause: because };
 }
 
-type OnceInput = { request: AgentRequest; prompt: AgentPrompt; session: Session };
-
 /** `refused`: why the CLI did not open the session; null when it did, or when something else went wrong. */
 type Once = { result: AgentResult; refused: string | null };
 
-async function runOnce(deps: SessionDeps, input: OnceInput, onEvent: OnEvent): Promise<Once> {
+async function runOnce(deps: SessionDeps, input: PrepareInput, onEvent: OnEvent): Promise<Once> {
   const { request, prompt, session } = input;
   const notRun = (outcome: Outcome): Once => {
     const kept: Kept = { promptTaken: false, replyKept: true };
     return { result: toResult(session, outcome, nothingPerformed, kept), refused: null };
   };
-  const prepared = await prepare(deps, request, session);
+  const prepared = await prepare(deps, input);
   if (prepared === null) return notRun({ outcome: 'error', problem: cannotStart() });
   const release = await deps.slots.take(request.signal);
   if (release === null) return notRun({ outcome: 'interrupted' });
 
   try {
     const claude = prepared.start();
-    const { signal } = request;
-    const here = { process: claude, sessionId: session.id, prompt, onEvent, onStarted: release, signal };
-    const performed = await perform(deps.limits, here);
+    const { archiver } = prepared;
+    const performed = await perform(deps.limits, {
+      process: claude,
+      sessionId: session.id,
+      prompt,
+      onMessage: (message) => archiver.observe(message),
+      onEvent,
+      onStarted: release,
+      signal: request.signal,
+    });
+    await archiver.end();
     tell(deps, request, performed, claude);
     const outcome = decideOutcome({ ...performed, options: request.options });
     const kept = await whatIsKept(deps, { session, prompt, outcome, performed });
     const result = toResult(session, outcome, performed, kept);
     return {
-      result: { ...result, warnings: [...prepared.warnings, ...result.warnings] },
+      result: { ...result, warnings: [...prepared.warnings, ...result.warnings, ...archiver.warnings] },
       // Once the model has been asked, whatever is said is about something else.
       refused: performed.tally.model === null ? refusalOf(said(performed, claude)) : null,
     };

@@ -23,7 +23,13 @@ export type OptionsSettings = {
 /** The server of our own tools, in this process. Each claude process needs one of its own: two would share none. */
 export type ToolServer = McpSdkServerConfigWithInstance['instance'];
 
-export type OptionsInput = { session: Session; systemPrompt: SystemPrompt; run: RunOptions; toolServer: ToolServer };
+export type OptionsInput = {
+  session: Session;
+  systemPrompt: SystemPrompt;
+  run: RunOptions;
+  toolServer: ToolServer;
+  hooks: NonNullable<Options['hooks']>;
+};
 
 export function makeOptions(settings: OptionsSettings, input: OptionsInput): Options {
   const { run, session } = input;
@@ -56,6 +62,7 @@ export function makeOptions(settings: OptionsSettings, input: OptionsInput): Opt
     mcpServersDelivery: 'initialize',
     // The working directory is the agent's to write: a `.mcp.json` there would run commands at the next start.
     strictMcpConfig: true,
+    hooks: input.hooks,
 
     includePartialMessages: true,
     // Otherwise a user's "/clear" drops the conversation and "@/etc/passwd" puts that file into the prompt.

@@ -27,6 +27,7 @@ export type PerformInput = {
   process: ClaudeProcess;
   sessionId: string;
   prompt: AgentPrompt;
+  onMessage: (message: SDKMessage) => void;
   onEvent: (event: AgentEvent) => void;
   /** Called with the first message, or with the end if there is none. */
   onStarted: () => void;
@@ -57,6 +58,7 @@ export async function perform(limits: PerformLimits, input: PerformInput): Promi
     if (signal.aborted) onAbort();
     for (let message = await process.next(); message !== null; message = await process.next()) {
       input.onStarted();
+      input.onMessage(message);
       tally = observe(tally, message);
       const step = translate(state, message);
       state = step.state;

@@ -2,7 +2,8 @@
 
 import { access } from 'node:fs/promises';
 import type { Log } from '../lib/log.ts';
-import type { AgentRequest, ToolContext } from './agent.ts';
+import type { AgentPrompt, AgentRequest, ToolContext } from './agent.ts';
+import { Archiver } from './archiver.ts';
 import type { McpServers, ReadServers } from './managed-mcp.ts';
 import { makeOptions, type OptionsSettings, type ToolServer } from './options.ts';
 import { ClaudeProcess, type ProcessDeps } from './process.ts';
@@ -16,21 +17,40 @@ export type PrepareDeps = {
   /** The organisation's. */
   readServers: ReadServers;
   toolServer: (context: ToolContext) => Promise<ToolServer>;
+  /** IANA. */
+  timezone: string;
+  /** How long the archive of a session that is compacted may take. */
+  archiveMs: number;
   /** Loads the SDK when it is first wanted. */
   load: () => Promise<ProcessDeps>;
   log: Log;
 };
 
+export type PrepareInput = { request: AgentRequest; prompt: AgentPrompt; session: Session };
+
 export type Prepared = {
   start: () => ClaudeProcess;
+  archiver: Archiver;
   /** For whoever asked. */
   warnings: string[];
 };
 
 /** Null, with the cause in the log, when the run cannot have a process. */
-export async function prepare(deps: PrepareDeps, request: AgentRequest, session: Session): Promise<Prepared | null> {
+export async function prepare(deps: PrepareDeps, input: PrepareInput): Promise<Prepared | null> {
+  const { request, prompt, session } = input;
   const { runId, conversationId } = request;
+  const { log, timezone, archiveMs } = deps;
   const warnings: string[] = [];
+  const archiver = new Archiver({
+    memoryDir: deps.settings.cwd,
+    timezone,
+    archiveMs,
+    runId,
+    conversationId,
+    sessionId: session.id,
+    promptId: prompt.id,
+    log,
+  });
   try {
     const processDeps = await deps.load();
     // A process in a folder that is not there fails with words about something else.
@@ -40,10 +60,11 @@ export async function prepare(deps: PrepareDeps, request: AgentRequest, session:
       systemPrompt: await readSystemPrompt({ orgDir: deps.orgDir, override: deps.systemPromptOverride }),
       run: { ...request.options, mcpServers: await joinServers(deps, request, warnings) },
       toolServer: await deps.toolServer({ runId, conversationId }),
+      hooks: archiver.hooks,
     });
-    return { start: () => new ClaudeProcess(processDeps, options), warnings };
+    return { start: () => new ClaudeProcess(processDeps, options), archiver, warnings };
   } catch (error) {
-    deps.log.error({ run_id: runId, err: error }, 'the agent could not be prepared');
+    log.error({ run_id: runId, err: error }, 'the agent could not be prepared');
     return null;
   }
 }

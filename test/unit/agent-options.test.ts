@@ -23,6 +23,7 @@ const settings: OptionsSettings = {
 };
 const toolServer = new ToolServer({ name: 'tools', version: '1.0.0' });
 const ownTools = { picoclaw: { type: 'sdk', name: 'picoclaw', instance: toolServer, timeout: 5_000 } };
+const hooks = { PostCompact: [{ hooks: [async () => ({})] }] };
 const run: RunOptions = {
   model: null,
   maxExecutionMs: 1_000,
@@ -56,6 +57,7 @@ test('a run without wishes has these options and no others', () => {
     mcpServers: ownTools,
     mcpServersDelivery: 'initialize',
     strictMcpConfig: true,
+    hooks,
     includePartialMessages: true,
     verbatimPrompts: true,
   });
@@ -156,6 +158,7 @@ test('the default limits', () => {
     silenceMs: 240_000,
     mcpConnectMs: 10_000,
     toolMs: 30_000,
+    archiveMs: 60_000,
     interruptMs: 2_000,
     exitMs: 2_000,
   });
@@ -164,5 +167,8 @@ test('the default limits', () => {
 type Made = Partial<Omit<OptionsInput, 'run'> & OptionsSettings> & { run?: Partial<RunOptions> };
 
 function made({ session = { kind: 'create', id }, run: wished, ...changed }: Made) {
-  return makeOptions({ ...settings, ...changed }, { session, systemPrompt, run: { ...run, ...wished }, toolServer });
+  return makeOptions(
+    { ...settings, ...changed },
+    { session, systemPrompt, run: { ...run, ...wished }, toolServer, hooks },
+  );
 }

@@ -1,6 +1,7 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Message } from '../../src/domain/conversation.ts';
-import { renderPrompt } from '../../src/domain/prompt.ts';
+import { makeLocalTime, parsePrompt, renderPrompt } from '../../src/domain/prompt.ts';
 
 const message: Message = {
   id: 'msg-1',
@@ -43,5 +44,72 @@ describe('the prompt', () => {
 
   it('says how many messages were left out', () => {
     expect(renderPrompt({ timezone: 'UTC', messages: [message], omitted: 7 })).toContain('<omitted messages="7" />');
+  });
+});
+
+describe('a prompt that is read back', () => {
+  /** Texts with much in them that means something in the envelope. */
+  const text = fc.oneof(
+    fc.string({ unit: 'grapheme' }),
+    fc
+      .array(
+        fc.constantFrom(
+          '<',
+          '>',
+          '"',
+          '&',
+          'amp;',
+          '&amp;',
+          '\n',
+          '</message>',
+          '</messages>',
+          '<omitted messages="1" />',
+          'x',
+        ),
+      )
+      .map((parts) => parts.join('')),
+  );
+  const messages = fc.array(
+    fc.record({
+      role: fc.constantFrom('user' as const, 'assistant' as const),
+      senderName: text,
+      content: text,
+      createdAt: fc.oneof(
+        fc.date({ noInvalidDate: true, min: new Date(0) }).map((date) => date.toISOString()),
+        text,
+      ),
+    }),
+    { maxLength: 5 },
+  );
+
+  it('is what was written, whatever is in it', () => {
+    fc.assert(
+      fc.property(messages, fc.nat(9), fc.constantFrom('Asia/Shanghai', 'UTC'), (given, omitted, timezone) => {
+        const rendered = renderPrompt({ timezone, omitted, messages: given.map((each) => ({ ...message, ...each })) });
+        const toLocalTime = makeLocalTime(timezone);
+        expect(parsePrompt(rendered)).toEqual({
+          timezone,
+          omitted,
+          messages: given.map(({ role, senderName, content, createdAt }) => {
+            return { role, senderName, content, time: toLocalTime(createdAt) };
+          }),
+        });
+      }),
+    );
+  });
+
+  it('is none when it is not an envelope, or not wholly one', () => {
+    const prompt = renderPrompt({ timezone: 'UTC', messages: [message, message] });
+    expect(parsePrompt(prompt)?.messages).toHaveLength(2);
+    const others = [
+      '',
+      'hello',
+      '[SCHEDULED TASK]\nLocal time: now\n\nDo it',
+      `${prompt} `,
+      ` ${prompt}`,
+      `${prompt}\n${prompt}`,
+    ];
+    for (const cut of [10, 45, 60, 100]) others.push(prompt.slice(0, cut) + prompt.slice(cut + 1));
+    expect(others.map(parsePrompt)).toEqual(others.map(() => null));
   });
 });
