@@ -1,12 +1,13 @@
 /** What reaches the model: the prompt as written, the persona, the tools; and what never does. */
 
-import { access, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { access, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { builtInTools } from '../../src/agent/tools.ts';
 import { startAgentHost } from '../support/agent-host.ts';
 import type { ModelRequest } from '../support/model.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 
 for (const text of [
   '/clear',
@@ -116,6 +117,50 @@ test('the organisation’s CLAUDE.md is appended, and an edit of it reaches a se
   expect(systems[2]).not.toContain('house rule');
 });
 
+test('the persona of the working directory is read afresh by a session that exists: edited, removed, written anew', async () => {
+  await using host = await startAgentHost();
+  host.model.mock.on({ userMessage: /hello/ }, { content: 'Hi.' });
+  const path = join(host.memoryDir, 'CLAUDE.md');
+  const states = ['First persona.', 'Second persona.', null, 'Third persona.'];
+
+  let session: { sessionId: string; resume: boolean } | null = null;
+  for (const state of states) {
+    if (state === null) await rm(path);
+    else await writeFile(path, state);
+    const ran = await host.run('hello', session ?? {});
+    expect(ran.result).toMatchObject({ outcome: 'success', freshBecause: null });
+    session = { sessionId: ran.sessionId, resume: true };
+  }
+
+  // What was said stays as it was said; with each new prompt comes what has changed.
+  const added = host.model.requests().map((request) => JSON.stringify(request.body.messages.findLast(isUser)));
+  expect(added[0]).toContain('First persona.');
+  expect(added[1]).toMatch(/each replaces its earlier copy.*Second persona\./);
+  expect(added[1]).not.toContain('First persona.');
+  expect(added[2]).toMatch(/no longer present.*CLAUDE\.md/);
+  expect(added[3]).toContain('Third persona.');
+});
+
+const unreadable = {
+  'is a folder': (path: string) => mkdir(path),
+  'is a link to itself': (path: string) => symlink(path, path),
+};
+
+for (const [how, spoil] of Object.entries(unreadable)) {
+  test(`a run is not begun without the organisation’s CLAUDE.md when that ${how}, and the log names it`, async () => {
+    const orgDir = temporaryFolder();
+    const path = join(orgDir, 'CLAUDE.md');
+    await spoil(path);
+    await using host = await startAgentHost({ orgDir });
+
+    const ran = await host.run('hello');
+
+    expect(ran.result).toMatchObject({ outcome: 'error', error: { code: 'agent_failed' }, promptTaken: false });
+    expect(host.log.join('')).toContain(`${path} cannot be read`);
+    expect(host.model.requests()).toEqual([]);
+  });
+}
+
 test('an override replaces the preset and the organisation’s prompt, but not the persona', async () => {
   const orgDir = await mkdtemp(join(tmpdir(), 'picoclaw-org-'));
   await writeFile(join(orgDir, 'CLAUDE.md'), 'House rule.');
@@ -174,8 +219,12 @@ test('nothing of the server’s environment reaches what the agent runs, save wh
   expect(seen).not.toContain('cloud-secret');
 });
 
+function isUser(message: { role: string }): boolean {
+  return message.role === 'user';
+}
+
 function lastUserText(request: ModelRequest | undefined): unknown {
-  const content = request?.body.messages.findLast((message) => message.role === 'user')?.content;
+  const content = request?.body.messages.findLast(isUser)?.content;
   if (!Array.isArray(content)) return content;
   const last: unknown = content.at(-1);
   return typeof last === 'object' && last !== null && 'text' in last ? last.text : last;
