@@ -8,6 +8,8 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import manifest from '../package.json' with { type: 'json' };
+import { mcpSettings } from '../src/cli/mcp-settings.ts';
+import type { Setting } from '../src/config/setting.ts';
 import { groups } from '../src/config/settings.ts';
 import { catalogue } from '../src/domain/problem.ts';
 import { makeOpenApiDocument } from '../src/http/openapi.ts';
@@ -41,18 +43,7 @@ if (check && stale.length > 0) {
 }
 
 function renderConfiguration(): string {
-  const tables = groups.map(({ title, settings }) =>
-    [
-      `## ${title}`,
-      '',
-      '| Variable | Default | Must be | What it is for |',
-      '| --- | --- | --- | --- |',
-      ...settings.map(
-        ({ variable, defaultText, wants, description }) =>
-          `| \`${variable}\` | ${defaultText} | ${wants} | ${description} |`,
-      ),
-    ].join('\n'),
-  );
+  const tables = groups.map(({ title, settings }) => `## ${title}\n\n${settingsTable(settings)}`);
   return `# Configuration
 
 Generated from \`src/config/settings.ts\` by \`npm run generate\`; do not edit.
@@ -62,7 +53,24 @@ that are not listed are left alone. Every value is checked whole at the start: i
 what to do about it, and the process ends with exit code 1.
 
 ${tables.join('\n\n')}
+
+## \`picoclaw mcp\`
+
+These belong to that command, not to the server.
+
+${settingsTable(mcpSettings)}
 `;
+}
+
+function settingsTable(settings: Setting<unknown>[]): string {
+  return [
+    '| Variable | Default | Must be | What it is for |',
+    '| --- | --- | --- | --- |',
+    ...settings.map(
+      ({ variable, defaultText, wants, description }) =>
+        `| \`${variable}\` | ${defaultText} | ${wants} | ${description} |`,
+    ),
+  ].join('\n');
 }
 
 function renderErrors(): string {
