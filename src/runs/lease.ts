@@ -32,8 +32,7 @@ export function keepLease(deps: LeaseDeps, claim: TaskClaim, onLost: () => void)
       const expiresAt = leaseEnd(clock.now(), leaseMs);
       const held = await store.renewLease({ taskId, fencingToken: claim.fencingToken, expiresAt });
       if (held) await volume.sync();
-      // A task that was deleted during its run has no lease, and nobody else can claim it.
-      else if ((await store.getTask(taskId)) !== null) onLost();
+      else onLost();
     } catch (error) {
       log.warn({ task_id: taskId, err: error }, 'the lease of a task could not be renewed');
     }
