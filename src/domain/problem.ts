@@ -82,6 +82,12 @@ export const catalogue = {
     retryable: true,
     hint: 'STORE_DIR could not be written (full, read-only, gone); the log has the cause.',
   },
+  skills_failed: {
+    status: 503,
+    title: 'The skills could not be installed',
+    retryable: true,
+    hint: 'A folder of skills could not be read, or MEMORY_DIR not be written; the log has the cause. Those installed before stay.',
+  },
   run_lost: {
     status: 503,
     title: 'The run was taken over',

@@ -1,0 +1,103 @@
+/**
+ * Makes a user skill of one thing that lies in a set, and puts a link to it in its place.
+ *
+ * Nothing is overwritten or removed but what the same skill has in its new version. Cut off anywhere, either nothing has
+ * happened, or the rest of it is left for the next call to do or to remove.
+ */
+
+import { randomUUID } from 'node:crypto';
+import { cp, lstat, readlink, realpath, rename, rm, symlink } from 'node:fs/promises';
+import { basename, dirname, join, relative, sep } from 'node:path';
+import { codeOf, ifMissing } from '../lib/error-code.ts';
+import { checkSkill } from './check-skill.ts';
+import { gonePath, newSetId, type Place } from './place.ts';
+import { hasSameContent } from './same-content.ts';
+import { namesIn } from './sources.ts';
+
+export type Made = {
+  path: string;
+  name: string;
+  /** The text of our links from where it lies to the user skills, less the name. */
+  toUserSkills: string;
+  /** It lies where we had put a link to the user skill of its name, so it is that skill, later. */
+  replaces: boolean;
+};
+
+/** `name`: of the user skill. `there`: nothing was to be done. */
+export type Kept = { kind: 'kept'; name: string } | { kind: 'there' } | { kind: 'dropped'; because: string };
+
+export async function keepContent(place: Place, { path, name, toUserSkills, replaces }: Made): Promise<Kept> {
+  let target = join(place.userDir, name);
+  if (await isThere(target)) {
+    if (await hasSameContent(path, await realpath(target).catch(() => target))) {
+      const gone = gonePath(place, newSetId());
+      await rename(path, gone);
+      await symlink(join(toUserSkills, name), path);
+      await rm(gone, { recursive: true });
+      return { kind: 'there' };
+    }
+    if (replaces && (await checkSkill(path)).kind === 'skill') await rename(target, temporaryPath(place));
+    else target = await freePath(place, name);
+  }
+  await move(place, path, target);
+  await symlink(join(toUserSkills, basename(target)), path);
+  await removeLeftovers(place);
+  return { kind: 'kept', name: basename(target) };
+}
+
+/** A link of the agent's to a skill that lies elsewhere is kept as a link. */
+export async function keepLink(place: Place, { path, name, toUserSkills }: Made): Promise<Kept> {
+  if (dirname(await readlink(path)) === toUserSkills) return { kind: 'there' };
+  const real = await realpath(path).catch(() => null);
+  if (real === null) return { kind: 'dropped', because: 'is a link that leads nowhere' };
+  const [setDir, userDir] = await Promise.all([realpath(dirname(path)), realpath(place.userDir)]);
+  if (real.startsWith(dirname(setDir) + sep) || real.startsWith(userDir + sep))
+    return { kind: 'dropped', because: 'is a link to another skill' };
+
+  const own = join(place.userDir, name);
+  const isKept = (await realpath(own).catch(() => null)) === real;
+  const target = isKept ? own : await freePath(place, name);
+  if (!isKept) await symlink(relative(userDir, real), target);
+  await rm(path);
+  await symlink(join(toUserSkills, basename(target)), path);
+  return { kind: 'kept', name: basename(target) };
+}
+
+async function freePath({ userDir }: Place, name: string): Promise<string> {
+  for (let number = 1; ; number += 1) {
+    const path = join(userDir, number === 1 ? name : `${name}-${number}`);
+    if (!(await isThere(path))) return path;
+  }
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return (await lstat(path).catch(ifMissing(null))) !== null;
+}
+
+async function move(place: Place, from: string, to: string): Promise<void> {
+  try {
+    await rename(from, to);
+  } catch (error) {
+    // `.claude` can be a volume of its own.
+    if (codeOf(error) !== 'EXDEV') throw error;
+    const copy = temporaryPath(place);
+    await cp(from, copy, { recursive: true, verbatimSymlinks: true, preserveTimestamps: true });
+    await rename(copy, to);
+    // In one step, so that no half of it is ever taken for a version of its own.
+    const gone = gonePath(place, newSetId());
+    await rename(from, gone);
+    await rm(gone, { recursive: true });
+  }
+}
+
+const temporaryPrefix = '.picoclaw-';
+
+function temporaryPath({ userDir }: Place): string {
+  return join(userDir, `${temporaryPrefix}${randomUUID()}`);
+}
+
+/** What a call that was cut off has left in the memory folder. */
+export async function removeLeftovers({ userDir }: Place): Promise<void> {
+  for (const name of await namesIn(userDir))
+    if (name.startsWith(temporaryPrefix)) await rm(join(userDir, name), { recursive: true, force: true });
+}

@@ -1,0 +1,29 @@
+/**
+ * A process to be killed: reloads skills from two sources in turn until it is, and before each makes one as the agent
+ * does, which it names on standard output. Arguments: the memory folder, the two sources, the beginning of the names.
+ */
+
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { createSkills } from '../../src/skills/skills.ts';
+
+const [, , memoryDir = '', first = '', second = '', prefix = ''] = process.argv;
+const [one, two] = [first, second].map((orgDir) =>
+  createSkills({
+    memoryDir,
+    builtInDir: join(memoryDir, 'none'),
+    orgDir,
+    betweenStarts: (work) => work(),
+    log: pino({ level: 'silent' }),
+  }),
+);
+await one?.reload();
+for (let number = 0; ; number += 1) {
+  const name = `${prefix}-${number}`;
+  const folder = join(memoryDir, '.claude/skills', name);
+  mkdirSync(folder);
+  writeFileSync(join(folder, 'SKILL.md'), `---\nname: ${name}\ndescription: About ${name}\n---\n`);
+  process.stdout.write(`${name}\n`);
+  await (number % 2 === 0 ? two : one)?.reload();
+}

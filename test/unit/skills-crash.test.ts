@@ -1,0 +1,196 @@
+/**
+ * A reload that is cut off at any of its steps, or has any of them fail: the installed set is the old or the new one,
+ * whole, nothing of the agent's is lost, and the next reload comes to the same end as one that was never disturbed.
+ */
+
+import {
+  cpSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it, vi } from 'vitest';
+import { makeSkillFolders, type SkillFolders, skillText } from '../support/skill-folders.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
+
+/** Counts the steps: every call of the file system. From `at` on they are not done (`dies`), or that one fails (`fails`). */
+const steps = vi.hoisted(() => ({ count: 0, at: Number.POSITIVE_INFINITY, mode: 'dies' as 'dies' | 'fails' }));
+
+vi.mock('node:fs/promises', async (importOriginal) => {
+  const real = await importOriginal<typeof import('node:fs/promises')>();
+  const guarded = Object.entries(real).map(([name, member]: [string, unknown]) => {
+    if (typeof member !== 'function') return [name, member];
+    const call = async (...args: unknown[]) => {
+      const step = steps.count++;
+      if (step === steps.at && steps.mode === 'dies') doHalf(name, args);
+      if (step === steps.at || (step > steps.at && steps.mode === 'dies'))
+        throw Object.assign(new Error(`${name} was cut off`), { code: 'EIO' });
+      return await Reflect.apply(member, real, args);
+    };
+    return [name, call];
+  });
+  return Object.fromEntries(guarded);
+});
+
+/** What a step that takes more than an instant may leave when it is cut off. */
+function doHalf(name: string, [path, other]: unknown[]): void {
+  if (typeof path !== 'string') return;
+  if (name === 'writeFile' && typeof other === 'string') writeFileSync(path, other.slice(0, other.length / 2));
+  if (name === 'copyFile' && typeof other === 'string') writeFileSync(other, readFileSync(path).subarray(0, 10));
+  if (name === 'rm' && existsSync(path) && lstatSync(path).isDirectory())
+    rmSync(join(path, readdirSync(path)[0] ?? 'none'), { recursive: true, force: true });
+  if (name === 'cp' && typeof other === 'string') {
+    mkdirSync(other);
+    const first = readdirSync(path)[0] ?? 'none';
+    cpSync(join(path, first), join(other, first), { recursive: true });
+  }
+}
+
+type Scenario = {
+  /** Everything up to the reload that is disturbed. */
+  prepare(folders: SkillFolders): Promise<void>;
+  /** The texts of the skills that are copies, before it and after it. */
+  before: Record<string, string>;
+  after: Record<string, string>;
+  /** Of the user skills, afterwards. */
+  user: Record<string, string>;
+  /** A folder cannot be replaced by a link in one step. */
+  mayBeMissing?: true;
+};
+
+const scenarios: Record<string, Scenario> = {
+  'with the sources changed and skills made, edited and rewritten by the agent': {
+    prepare: async (folders) => {
+      folders.writeSkill('built_in', 'notes', { body: 'One.' });
+      folders.writeSkill('org', 'invoices', { body: 'One.' });
+      folders.writeSkill('org', 'revoked', { body: 'One.' });
+      for (const name of ['greet', 'recipes']) folders.writeSkill('user', name, { body: 'Old.' });
+      await folders.skills.reload();
+      folders.writeSkill('built_in', 'notes', { body: 'Two.' });
+      folders.writeSkill('org', 'invoices', { body: 'Two.' });
+      folders.write('org', 'invoices/terms.md', 'Two.');
+      rmSync(join(folders.dirs.org, 'revoked'), { recursive: true });
+      folders.writeSkill('run_time', 'recipes', { body: 'Edited.' });
+      rmSync(join(folders.dirs.run_time, 'greet'));
+      folders.writeSkill('run_time', 'greet', { body: 'Rewritten.' });
+      folders.writeSkill('run_time', 'weather', { body: 'Made.' });
+      folders.write('run_time', 'weather/more.md', 'Made.');
+    },
+    before: { notes: 'One.', invoices: 'One.', revoked: 'One.' },
+    after: { notes: 'Two.', invoices: 'Two.' },
+    user: { greet: 'Rewritten.', recipes: 'Edited.', weather: 'Made.' },
+  },
+  'of a volume of 1.x': {
+    prepare: async (folders) => {
+      folders.writeSkill('built_in', 'notes', { body: 'Two.' });
+      folders.writeSkill('user', 'recipes', { body: 'Kept.' });
+      folders.writeSkill('run_time', 'notes', { body: 'One.' });
+      folders.writeSkill('run_time', 'recipes', { body: 'Kept.' });
+      folders.writeSkill('run_time', 'weather', { body: 'Made.' });
+    },
+    before: { notes: 'One.' },
+    after: { notes: 'Two.' },
+    user: { recipes: 'Kept.', weather: 'Made.' },
+    mayBeMissing: true,
+  },
+  'with .claude on another file system': {
+    prepare: async (folders) => {
+      // In the folder's own place, so that the copies of it do not share one.
+      rmSync(farFrom(folders), { recursive: true, force: true });
+      mkdirSync(farFrom(folders));
+      symlinkSync(farFrom(folders), join(folders.memoryDir, '.claude'));
+      folders.writeSkill('built_in', 'notes', { body: 'One.' });
+      folders.writeSkill('user', 'greet', { body: 'Old.' });
+      await folders.skills.reload();
+      folders.writeSkill('built_in', 'notes', { body: 'Two.' });
+      rmSync(join(folders.dirs.run_time, 'greet'));
+      folders.writeSkill('run_time', 'greet', { body: 'Rewritten.' });
+      folders.write('run_time', 'greet/more.md', 'Rewritten.');
+      folders.writeSkill('run_time', 'weather', { body: 'Made.' });
+    },
+    before: { notes: 'One.' },
+    after: { notes: 'Two.' },
+    user: { greet: 'Rewritten.', weather: 'Made.' },
+  },
+};
+
+function farFrom({ memoryDir }: SkillFolders): string {
+  return join('/dev/shm', memoryDir.replaceAll('/', '-'));
+}
+
+describe.each(Object.entries(scenarios))('a reload %s', (_, scenario) => {
+  it.each([
+    ['is cut off at any step', 'dies'],
+    ['has any step fail', 'fails'],
+  ] as const)(
+    '%s',
+    async (_, mode) => {
+      const root = temporaryFolder();
+      const undisturbed = await run(scenario, { root: join(root, 'undisturbed'), at: Number.POSITIVE_INFINITY, mode });
+      expect(undisturbed.outcome).toBe('reloaded');
+      expect(undisturbed.steps).toBeGreaterThan(50);
+      for (let at = 0; at < undisturbed.steps; at += 1) {
+        const { folders, outcome } = await run(scenario, { root: join(root, `${at}`), at, mode });
+        const { before, after } = scenario;
+        const copies = Object.keys({ ...before, ...after });
+        const where = `${mode} at step ${at} of ${undisturbed.steps}, in ${folders.memoryDir}`;
+        const allowed = outcome === 'reloaded' ? [after] : [before, after];
+        const found = copiesIn(folders, copies);
+        if (found === null) expect(scenario.mayBeMissing, `no set, ${where}`).toBe(true);
+        else expect(allowed, `the set, ${where}`).toContainEqual(found);
+
+        folders.ageSets();
+        const { user, warnings } = await folders.skills.reload();
+        expect(copiesIn(folders, copies), `after the next reload, ${where}`).toEqual(after);
+        expect(user, where).toEqual(Object.keys(scenario.user).sort());
+        for (const [name, body] of Object.entries(scenario.user))
+          expect(readFileSync(join(folders.dirs.user, name, 'SKILL.md'), 'utf8'), where).toBe(
+            skillText(name, { body }),
+          );
+        expect(
+          warnings.filter(({ message }) => message.includes('is skipped')),
+          where,
+        ).toEqual([]);
+        expect(readdirSync(folders.dirs.user).sort(), `left in the memory folder, ${where}`).toEqual(user);
+        // The new set and the one before it.
+        const left = new Set(readdirSync(folders.setsDir).map((name) => name.replace(/\.(json|link)$/, '')));
+        expect(left.size, `${[...left].join(', ')} left, ${where}`).toBeLessThanOrEqual(2);
+        for (const dir of [join(root, `${at}`), farFrom(folders)]) rmSync(dir, { recursive: true, force: true });
+      }
+      rmSync(farFrom(undisturbed.folders), { recursive: true, force: true });
+    },
+    300_000,
+  );
+});
+
+/** The reload of the scenario, disturbed. Whoever was cut off does nothing any more. */
+async function run(scenario: Scenario, { root, ...disturbed }: { root: string; at: number; mode: 'dies' | 'fails' }) {
+  const folders = makeSkillFolders({ root });
+  await scenario.prepare(folders);
+  steps.count = 0;
+  Object.assign(steps, disturbed);
+  try {
+    await folders.skills.reload();
+    return { folders, outcome: 'reloaded', steps: steps.count };
+  } catch (error) {
+    expect(error).toMatchObject({ code: 'skills_failed' });
+    return { folders, outcome: 'failed', steps: steps.count };
+  } finally {
+    steps.at = Number.POSITIVE_INFINITY;
+  }
+}
+
+/** What the installed set says of these skills; null when nothing is in its place. */
+function copiesIn(folders: SkillFolders, names: string[]): Record<string, string> | null {
+  if (!existsSync(folders.dirs.run_time)) return null;
+  const texts = names
+    .filter((name) => existsSync(join(folders.dirs.run_time, name)))
+    .map((name) => [name, folders.installed(`${name}/SKILL.md`).split('\n').at(-2)]);
+  return Object.fromEntries(texts);
+}

@@ -1,0 +1,63 @@
+/** SIGKILL of a process that reloads skills all the time, at moments that nobody has chosen. */
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { cpSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import { makeSkillFolders, type SkillFolders } from '../support/skill-folders.ts';
+
+const child = join(import.meta.dirname, '../support/skills-child.ts');
+const copies = ['invoices', 'letters', 'offers'];
+
+test('after each SIGKILL the installed set is of one source, and every skill that was made is there after the next reload', async () => {
+  const folders = makeSkillFolders();
+  const other = join(folders.memoryDir, '../other');
+  for (const body of ['One.', 'Two.']) {
+    for (const name of copies) folders.writeSkill('org', name, { body });
+    if (body === 'One.') cpSync(folders.dirs.org, other, { recursive: true });
+  }
+  const made: string[] = [];
+  for (let round = 0; round < 12; round += 1) {
+    made.push(...(await killed(folders, other, `made-${round}`)));
+    const bodies = copies.map((name) => folders.installed(`${name}/SKILL.md`).split('\n').at(-2));
+    expect(
+      [
+        ['One.', 'One.', 'One.'],
+        ['Two.', 'Two.', 'Two.'],
+      ],
+      `round ${round}`,
+    ).toContainEqual(bodies);
+
+    const { org, user } = await folders.skills.reload();
+    expect(org, `round ${round}`).toEqual(copies);
+    // The last one may not have been named any more.
+    expect(
+      user.filter((name) => made.includes(name)),
+      `round ${round}`,
+    ).toEqual([...made].sort());
+    for (const name of readdirSync(folders.dirs.user)) {
+      if (!made.includes(name)) rmSync(join(folders.dirs.user, name), { recursive: true });
+      else expect(readFileSync(join(folders.dirs.user, name, 'SKILL.md'), 'utf8')).toContain(`About ${name}`);
+    }
+  }
+  expect(made.length).toBeGreaterThan(12);
+});
+
+/** Resolves to the names of the skills that the process has certainly made. */
+async function killed(folders: SkillFolders, other: string, prefix: string): Promise<string[]> {
+  const process_ = spawn(process.execPath, [child, folders.memoryDir, other, folders.dirs.org, prefix], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const names: string[] = [];
+  const lines = createInterface({ input: process_.stdout });
+  lines.on('line', (name) => names.push(name));
+  await once(lines, 'line');
+  // The moment is the point of the test: somewhere in one of the next reloads.
+  await sleep(Math.random() * 60);
+  process_.kill('SIGKILL');
+  await Promise.all([once(process_, 'exit'), once(lines, 'close')]);
+  return names;
+}

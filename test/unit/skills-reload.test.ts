@@ -1,0 +1,183 @@
+/** One reload at a time, between the starts of processes, and what becomes of one that fails. */
+
+import { existsSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeEach, expect, test, vi } from 'vitest';
+import { makeStartSlots } from '../../src/agent/start-slots.ts';
+import { makeSkillFolders } from '../support/skill-folders.ts';
+
+/** Calls of the file system that fail, which as root no mode can bring about: `function path` → code. */
+const faults = vi.hoisted(() => new Map<string, string>());
+
+vi.mock('node:fs/promises', async (importOriginal) => {
+  const real = await importOriginal<typeof import('node:fs/promises')>();
+  const guarded = Object.entries(real).map(([name, member]: [string, unknown]) => {
+    if (typeof member !== 'function') return [name, member];
+    const call = async (...args: unknown[]) => {
+      const code = [...faults].find(([fault]) => `${name} ${args[0]}`.endsWith(fault))?.[1];
+      if (code !== undefined) throw Object.assign(new Error(`${code}: ${name} ${args[0]}`), { code });
+      return await Reflect.apply(member, real, args);
+    };
+    return [name, call];
+  });
+  return Object.fromEntries(guarded);
+});
+
+beforeEach(() => faults.clear());
+
+test('no set is swapped while a process is starting, and none starts meanwhile', async () => {
+  const slots = makeStartSlots(2);
+  const asked = Promise.withResolvers<void>();
+  const folders = makeSkillFolders({
+    betweenStarts: (work) => {
+      const done = slots.betweenStarts(work);
+      asked.resolve();
+      return done;
+    },
+  });
+  folders.writeSkill('org', 'invoices');
+  const never = new AbortController().signal;
+  const release = await slots.take(never);
+  const reload = folders.skills.reload();
+  await asked.promise;
+  const seen = slots.take(never).then((releaseLater) => {
+    releaseLater?.();
+    return folders.names();
+  });
+  // The rest of the reload would be done in a few turns, were it not waiting.
+  for (let turn = 0; turn < 20; turn += 1) await folders.skills.read();
+  expect(existsSync(folders.dirs.run_time)).toBe(false);
+
+  release?.();
+  await reload;
+  expect(await seen).toEqual(['invoices']);
+});
+
+test('a reload that is asked for while one is under way is another, and one for all who ask until it begins', async () => {
+  const gates: (() => void)[] = [];
+  const folders = makeSkillFolders({
+    betweenStarts: (work) => new Promise((resolve, reject) => gates.push(() => work().then(resolve, reject))),
+  });
+  folders.writeSkill('org', 'first');
+  const first = folders.skills.reload();
+  await expect.poll(() => gates.length).toBe(1);
+  // What the first one has read already.
+  folders.writeSkill('org', 'second');
+  const second = folders.skills.reload();
+  const third = folders.skills.reload();
+  expect(second).not.toBe(first);
+  expect(third).toBe(second);
+  gates[0]?.();
+  expect((await first).effective).toEqual(['first']);
+  await expect.poll(() => gates.length).toBe(2);
+  gates[1]?.();
+  expect((await second).effective).toEqual(['first', 'second']);
+  expect(gates).toHaveLength(2);
+});
+
+test('many reloads at once all succeed, and leave one set and the one before', async () => {
+  const folders = makeSkillFolders();
+  folders.writeSkill('org', 'invoices');
+  const results = await Promise.all(Array.from({ length: 20 }, () => folders.skills.reload()));
+  for (const { effective } of results) expect(effective).toEqual(['invoices']);
+  expect(readdirSync(folders.setsDir)).toHaveLength(2);
+});
+
+test.each([
+  ['the organisation’s folder cannot be read', 'readdir /org', 'EACCES'],
+  ['a skill cannot be read for a fault of the volume', 'readFile /org/invoices/SKILL.md', 'EIO'],
+  ['a skill cannot be copied because the disk is full', 'copyFile /org/invoices/SKILL.md', 'ENOSPC'],
+  ['a copy cannot be written', 'copyFile /org/invoices/more.md', 'EACCES'],
+  ['the set cannot be made', 'mkdir /.claude/skill-sets', 'EROFS'],
+])(
+  'when %s the reload fails as a problem, its cause is in the log, and the set before stays',
+  async (_, fault, code) => {
+    const folders = makeSkillFolders();
+    folders.writeSkill('org', 'invoices', { body: 'One.' });
+    folders.write('org', 'invoices/more.md', 'More.');
+    await folders.skills.reload();
+    const before = { current: folders.current(), sets: readdirSync(folders.setsDir).sort() };
+    folders.writeSkill('org', 'invoices', { body: 'Two.' });
+    faults.set(
+      fault.replace(' ', ` ${fault.includes('/org') ? join(folders.memoryDir, '..') : folders.memoryDir}`),
+      code,
+    );
+
+    await expect(folders.skills.reload()).rejects.toMatchObject({
+      code: 'skills_failed',
+      status: 503,
+      message: `the skills could not be installed (${code}); those installed before stay`,
+    });
+
+    expect({ current: folders.current(), sets: readdirSync(folders.setsDir).sort() }).toEqual(before);
+    expect(folders.installed('invoices/SKILL.md')).toContain('One.');
+    const logged = folders.log.map((line) => JSON.parse(line)).filter(({ level }) => level === 'error');
+    expect(logged).toMatchObject([{ msg: expect.stringContaining('could not be installed'), err: { code } }]);
+    faults.clear();
+    expect(await folders.skills.reload()).toMatchObject({ effective: ['invoices'] });
+    expect(folders.installed('invoices/SKILL.md')).toContain('Two.');
+  },
+);
+
+test('a source that is a file is a fault of the setting, not an empty source', async () => {
+  const folders = makeSkillFolders();
+  folders.writeSkill('org', 'invoices');
+  await folders.skills.reload();
+  rmSync(folders.dirs.org, { recursive: true });
+  writeFileSync(folders.dirs.org, 'x');
+  await expect(folders.skills.reload()).rejects.toMatchObject({
+    code: 'skills_failed',
+    message: expect.stringContaining('ENOTDIR'),
+  });
+  expect(await folders.skills.read()).toMatchObject({ effective: ['invoices'] });
+});
+
+test('a file in the place of the installed set is not overwritten', async () => {
+  const folders = makeSkillFolders();
+  mkdirSync(join(folders.memoryDir, '.claude'));
+  writeFileSync(folders.dirs.run_time, 'of somebody');
+  await expect(folders.skills.reload()).rejects.toMatchObject({ code: 'skills_failed' });
+  expect(folders.log.join('')).toContain('is neither a folder nor a link; move it away');
+});
+
+test('a skill that may not be read is skipped, and a part of one is left out, with a warning', async () => {
+  const folders = makeSkillFolders();
+  for (const name of ['secret', 'hidden', 'open']) folders.writeSkill('org', name);
+  for (const path of ['open/terms.md', 'open/deep/more.md']) folders.write('org', path, 'x');
+  symlinkSync('/etc/hostname', join(folders.dirs.org, 'open/host'));
+  faults.set('readFile '.concat(join(folders.dirs.org, 'secret/SKILL.md')), 'EACCES');
+  faults.set('stat '.concat(join(folders.dirs.org, 'hidden/SKILL.md')), 'EPERM');
+  faults.set('copyFile '.concat(join(folders.dirs.org, 'open/terms.md')), 'EACCES');
+  faults.set('access '.concat(join(folders.dirs.org, 'open/terms.md')), 'EACCES');
+  faults.set('readdir '.concat(join(folders.dirs.org, 'open/deep')), 'EACCES');
+  faults.set('stat '.concat(join(folders.dirs.org, 'open/host')), 'EACCES');
+
+  const result = await folders.skills.reload();
+
+  expect(result.org).toEqual(['open']);
+  const right = "give the server's user the right to";
+  expect(folders.warningsOf(result, 'secret')).toEqual([
+    `SKILLS_DIR/secret is skipped: its SKILL.md cannot be read (EACCES); ${right}`,
+  ]);
+  expect(folders.warningsOf(result, 'hidden')).toEqual([
+    `SKILLS_DIR/hidden is skipped: its SKILL.md cannot be read (EPERM); ${right}`,
+  ]);
+  expect(folders.warningsOf(result, 'open').sort()).toEqual(
+    ['deep', 'host', 'terms.md'].map(
+      (part) => `is installed without a part: ${part} cannot be read (EACCES); ${right}`,
+    ),
+  );
+});
+
+test('sets that cannot be removed are told of in the log, and the reload is good', async () => {
+  const folders = makeSkillFolders();
+  await folders.skills.reload();
+  await folders.skills.reload();
+  const old = readdirSync(folders.setsDir).find((name) => !name.endsWith('.json') && !folders.current().endsWith(name));
+  folders.ageSets();
+  faults.set(`rm ${join(folders.setsDir, old ?? '')}`, 'EBUSY');
+  folders.writeSkill('org', 'invoices');
+  expect(await folders.skills.reload()).toMatchObject({ effective: ['invoices'] });
+  const warned = folders.log.map((line) => JSON.parse(line)).filter(({ level }) => level === 'warn');
+  expect(warned).toMatchObject([{ msg: expect.stringContaining('could not be removed'), err: { code: 'EBUSY' } }]);
+});
