@@ -74,8 +74,10 @@ export interface Agent {
   run(request: AgentRequest, onEvent: (event: AgentEvent) => void): Promise<AgentResult>;
   /** Which of these prompts the session's transcript holds. A missing session holds none. */
   heldPrompts(sessionId: string, promptIds: string[]): Promise<Set<string>>;
-  /** Deletes the session's transcript and whatever else the agent keeps of it. Idempotent. */
+  /** Deletes the session's transcript and whatever else the agent keeps of it, but for archives. Idempotent. */
   forget(sessionId: string): Promise<void>;
+  /** Deletes what was archived of these sessions when they were compacted. Idempotent. */
+  forgetArchives(sessionIds: string[]): Promise<void>;
   health(): AgentHealth;
   /** Ends every process at once. Runs still under way end as `interrupted`. Idempotent. */
   stop(): Promise<void>;

@@ -11,6 +11,8 @@ import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import type { Log } from '../lib/log.ts';
 import type { Agent, AgentResult, ToolContext } from './agent.ts';
+import type { ArchiveLimits } from './archive/archiver.ts';
+import { removeArchives } from './archive/remove.ts';
 import { type Credential, makeEnvironment } from './environment.ts';
 import { runInSession, type SessionDeps } from './in-session.ts';
 import { makeServersReader } from './managed-mcp.ts';
@@ -22,21 +24,21 @@ import { makeStartSlots, type StartSlots } from './start-slots.ts';
 import { deleteSession, promptsIn } from './transcripts.ts';
 import { instanceVariable, startWatchdog, type Watchdog } from './watchdog.ts';
 
-export type ClaudeLimits = PerformLimits & {
-  maxConcurrentStarts: number;
-  /** Of one call of the model API; each waits twice as long as the one before, from half a second. */
-  maxRetries: number;
-  /** How long a stream of the model API may send nothing before the CLI asks again without streaming. */
-  streamIdleMs: number;
-  /** How long an MCP server may take to connect before the run goes on without it. */
-  mcpConnectMs: number;
-  /** How long one call of a tool of the tool server may take; at least a second. */
-  toolMs: number;
-  /** How long the archive of a session that is compacted may take; less than `silenceMs`. */
-  archiveMs: number;
-  /** From the end of a process's input to killing it. */
-  exitMs: number;
-};
+/** `archiveMs` is less than `silenceMs`. */
+export type ClaudeLimits = PerformLimits &
+  ArchiveLimits & {
+    maxConcurrentStarts: number;
+    /** Of one call of the model API; each waits twice as long as the one before, from half a second. */
+    maxRetries: number;
+    /** How long a stream of the model API may send nothing before the CLI asks again without streaming. */
+    streamIdleMs: number;
+    /** How long an MCP server may take to connect before the run goes on without it. */
+    mcpConnectMs: number;
+    /** How long one call of a tool of the tool server may take; at least a second. */
+    toolMs: number;
+    /** From the end of a process's input to killing it. */
+    exitMs: number;
+  };
 
 export const defaultLimits: ClaudeLimits = {
   maxConcurrentStarts: 2,
@@ -48,6 +50,7 @@ export const defaultLimits: ClaudeLimits = {
   mcpConnectMs: 10_000,
   toolMs: 30_000,
   archiveMs: 60_000,
+  transcriptMs: 2_000,
   interruptMs: 2_000,
   exitMs: 2_000,
 };
@@ -133,7 +136,7 @@ export function createClaudeAgent(deps: ClaudeAgentDeps): ClaudeAgent {
     readServers: makeServersReader({ orgDir: deps.orgDir, env: deps.baseEnv }),
     toolServer: deps.toolServer,
     timezone: deps.timezone,
-    archiveMs: limits.archiveMs,
+    archiveLimits: { archiveMs: limits.archiveMs, transcriptMs: limits.transcriptMs },
     limits,
     slots,
     load,
@@ -154,6 +157,7 @@ export function createClaudeAgent(deps: ClaudeAgentDeps): ClaudeAgent {
     },
     heldPrompts: (sessionId, promptIds) => promptsIn(configDir, sessionId, promptIds),
     forget: (sessionId) => deleteSession({ configDir, tempDir: deps.baseEnv.TMPDIR ?? '/tmp' }, sessionId),
+    forgetArchives: (sessionIds) => removeArchives(deps.memoryDir, sessionIds),
     health: () => ({ ...program, warm: 0 }),
     warmUp: async () => {
       // Read once while it is known to be good, in case that it breaks before the first run.

@@ -3,7 +3,7 @@
 import { access } from 'node:fs/promises';
 import type { Log } from '../lib/log.ts';
 import type { AgentPrompt, AgentRequest, ToolContext } from './agent.ts';
-import { Archiver } from './archiver.ts';
+import { type ArchiveLimits, Archiver } from './archive/archiver.ts';
 import type { McpServers, ReadServers } from './managed-mcp.ts';
 import { makeOptions, type OptionsSettings, type ToolServer } from './options.ts';
 import { ClaudeProcess, type ProcessDeps } from './process.ts';
@@ -19,8 +19,7 @@ export type PrepareDeps = {
   toolServer: (context: ToolContext) => Promise<ToolServer>;
   /** IANA. */
   timezone: string;
-  /** How long the archive of a session that is compacted may take. */
-  archiveMs: number;
+  archiveLimits: ArchiveLimits;
   /** Loads the SDK when it is first wanted. */
   load: () => Promise<ProcessDeps>;
   log: Log;
@@ -39,12 +38,12 @@ export type Prepared = {
 export async function prepare(deps: PrepareDeps, input: PrepareInput): Promise<Prepared | null> {
   const { request, prompt, session } = input;
   const { runId, conversationId } = request;
-  const { log, timezone, archiveMs } = deps;
+  const { log, timezone, archiveLimits } = deps;
   const warnings: string[] = [];
   const archiver = new Archiver({
     memoryDir: deps.settings.cwd,
     timezone,
-    archiveMs,
+    ...archiveLimits,
     runId,
     conversationId,
     sessionId: session.id,

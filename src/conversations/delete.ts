@@ -1,5 +1,5 @@
 /**
- * Deletes a conversation: its rows first, then, once that is on the volume, the agent's transcripts of it.
+ * Deletes a conversation: its rows first, then, once that is on the volume, the agent's transcripts and archives of it.
  *
  * The store remembers which transcripts are still to go, so that a deletion that was cut off or refused half way is
  * finished by a repeated DELETE or by the next start.
@@ -12,7 +12,7 @@ import type { Store } from '../store/store.ts';
 export type DeleteDeps = {
   store: Store;
   volume: { sync(): Promise<void> };
-  agent: { forget(sessionId: string): Promise<void> };
+  agent: { forget(sessionId: string): Promise<void>; forgetArchives(sessionIds: string[]): Promise<void> };
 };
 
 /** Rejects with a `Problem`: 404, 409 while a run is active, 503 when something of it could not be deleted durably. */
@@ -24,6 +24,7 @@ export async function deleteConversation(deps: DeleteDeps, id: string): Promise<
   if (outcome.kind === 'not_found') throw conversationNotFound(id);
   await durably(id, "the agent's transcript of the conversation could not be removed; try again later", async () => {
     for (const sessionId of outcome.sessionIds) await deps.agent.forget(sessionId);
+    await deps.agent.forgetArchives(outcome.sessionIds);
     await deps.store.forgetSessions(id);
   });
   await syncDeletion(deps, id);

@@ -6,6 +6,7 @@
 import { access, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import type { ClaudeLimits } from '../../src/agent/claude.ts';
 import type { Message } from '../../src/domain/conversation.ts';
 import { renderPrompt } from '../../src/domain/prompt.ts';
 import { type AgentHost, type RunInput, startAgentHost } from '../support/agent-host.ts';
@@ -50,7 +51,7 @@ test('when the window is full the conversation is archived whole, once for each 
   expect(host.log.join('')).not.toContain('long story');
 });
 
-test('a conversation that begins in Chinese has an archive with a Chinese name', async () => {
+test('a conversation that begins in Chinese has an archive with a Chinese name, which goes with it', async () => {
   await using host = await startHost();
   answers(host, { 你好: '好', '第二、再见': '再见', 第三: '三' });
   const { sessionId, day } = await converse(host, ['你好，世界！你今天怎么样？'.slice(0, 2), '第二、再见']);
@@ -61,6 +62,11 @@ test('a conversation that begins in Chinese has an archive with a Chinese name',
   const [archive] = await archivesOf(host);
   expect(archive?.name).toBe(`${day()}-你好.md`);
   expect(textsOf(archive?.text ?? '')).toEqual(['你好', '好', '第二、再见', '再见', '第三']);
+
+  await host.agent.forgetArchives(['another-session']);
+  expect(await archivesOf(host)).toHaveLength(1);
+  await host.agent.forgetArchives([sessionId]);
+  expect(await archivesOf(host)).toEqual([]);
 });
 
 test('what was said last is in it too, though the CLI has not written it down yet: the prompt, a tool and its result', async () => {
@@ -143,7 +149,7 @@ test('the session of a subagent is compacted without an archive', async () => {
 });
 
 test('a run that is aborted while its session is archived ends, and leaves no half of an archive', async () => {
-  await using host = await startHost();
+  await using host = await startHost({ transcriptMs: 60_000 });
   answers(host, { first: 'One.', second: 'Two.', third: 'Three.' });
   const { sessionId } = await converse(host, ['first', 'second']);
   const folder = join(host.memoryDir, 'conversations');
@@ -168,8 +174,8 @@ test('a run that is aborted while its session is archived ends, and leaves no ha
 /** More than the window. */
 const full = { input_tokens: 90_000, output_tokens: 10 };
 
-async function startHost(): Promise<AgentHost> {
-  const host = await startAgentHost({ timezone: 'Pacific/Kiritimati' });
+async function startHost(limits: Partial<ClaudeLimits> = {}): Promise<AgentHost> {
+  const host = await startAgentHost({ timezone: 'Pacific/Kiritimati', limits });
   host.model.mock.on({ userMessage: /create a detailed summary/ }, { content: '<summary>All of it.</summary>' });
   return host;
 }

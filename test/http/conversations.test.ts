@@ -151,6 +151,7 @@ describe('DELETE /chat/:id', () => {
     expect(response.status).toBe(204);
     expect(await response.text()).toBe('');
     expect(app.agent.forgotten).toEqual([first.body.session_id]);
+    expect(app.agent.archivesForgotten).toEqual([first.body.session_id]);
     expectProblem(await app.send(`/chat/${String(first.body.conversation_id)}`), 404, 'not_found');
     expect((await app.fetch(`/chat/${kept}`, { method: 'DELETE' })).status).toBe(204);
     expect(app.rows()).toEqual(before);

@@ -1,6 +1,6 @@
 /** A process that archives a transcript several times. Arguments: the memory folder, the transcript, how often. */
 
-import { archiveTranscript } from '../../src/agent/archive.ts';
+import { archiveTranscript } from '../../src/agent/archive/write.ts';
 
 const [, , memoryDir = '', transcriptPath = '', times = '1'] = process.argv;
 for (let time = 0; time < Number(times); time += 1) {

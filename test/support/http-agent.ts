@@ -32,6 +32,7 @@ type Play = (request: AgentRequest, onEvent: (event: AgentEvent) => void) => Pro
 export class ScriptedAgent implements Agent {
   readonly requests: AgentRequest[] = [];
   readonly forgotten: string[] = [];
+  readonly archivesForgotten: string[] = [];
   /** Before a transcript is forgotten; what it throws leaves the transcript there. */
   beforeForget: () => void = () => undefined;
   healthy: AgentHealth = { ok: true, version: '1.0.0-scripted', warm: 0 };
@@ -83,6 +84,10 @@ export class ScriptedAgent implements Agent {
   async forget(sessionId: string): Promise<void> {
     this.beforeForget();
     this.forgotten.push(sessionId);
+  }
+
+  async forgetArchives(sessionIds: string[]): Promise<void> {
+    this.archivesForgotten.push(...sessionIds);
   }
 
   health(): AgentHealth {

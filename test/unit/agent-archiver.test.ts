@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { SDKUserMessage } from '@anthropic-ai/claude-agent-sdk';
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
-import { Archiver } from '../../src/agent/archiver.ts';
+import { Archiver } from '../../src/agent/archive/archiver.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 import { until } from '../support/until.ts';
 
@@ -74,6 +74,7 @@ async function startRun(changed: { archiveMs?: number; memoryDir?: string } = {}
     memoryDir,
     timezone: 'UTC',
     archiveMs: 60_000,
+    transcriptMs: 2_000,
     runId: 'run-1',
     conversationId: 'conv-1',
     sessionId: 'session-1',

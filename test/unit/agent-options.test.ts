@@ -159,6 +159,7 @@ test('the default limits', () => {
     mcpConnectMs: 10_000,
     toolMs: 30_000,
     archiveMs: 60_000,
+    transcriptMs: 2_000,
     interruptMs: 2_000,
     exitMs: 2_000,
   });

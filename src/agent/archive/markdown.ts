@@ -5,8 +5,8 @@
  * escaped. What tools were given and what they answered is fenced by more backticks than it has itself.
  */
 
-import { makeLocalTime, parsePrompt } from '../domain/prompt.ts';
-import type { TranscriptEntry } from './transcript-entries.ts';
+import { makeLocalTime, parsePrompt } from '../../domain/prompt.ts';
+import type { TranscriptEntry } from './entries.ts';
 
 export type ArchiveHead = {
   /** UTC. */
@@ -25,6 +25,11 @@ export function renderHead({ at, timezone, conversationId, sessionId }: ArchiveH
 - Conversation: ${conversationId ?? 'none'}
 - Session: ${sessionId}
 `;
+}
+
+/** Whose archive begins so; null for what `renderHead` did not write. */
+export function sessionOfArchive(head: string): string | null {
+  return /^# Archived conversation\n\n- Archived: .*\n- Conversation: .*\n- Session: (\S+)\n/.exec(head)?.[1] ?? null;
 }
 
 /** One renderer a transcript: it remembers which tool a result is of. */

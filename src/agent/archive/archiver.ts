@@ -9,26 +9,28 @@
  */
 
 import type { HookInput, Options, SDKMessage } from '@anthropic-ai/claude-agent-sdk';
-import { systemClock } from '../lib/clock.ts';
-import { codeOf } from '../lib/error-code.ts';
-import type { Log } from '../lib/log.ts';
-import { archiveTranscript } from './archive.ts';
+import { systemClock } from '../../lib/clock.ts';
+import { codeOf } from '../../lib/error-code.ts';
+import type { Log } from '../../lib/log.ts';
+import { archiveTranscript } from './write.ts';
 
-export type ArchiverInput = {
+export type ArchiveLimits = {
+  /** How long the archive of a session that is compacted may take. */
+  archiveMs: number;
+  /** How long what the CLI has said may take to its transcript. It writes every 100 ms. */
+  transcriptMs: number;
+};
+
+export type ArchiverInput = ArchiveLimits & {
   memoryDir: string;
   /** IANA. */
   timezone: string;
-  /** How long one archive may take. */
-  archiveMs: number;
   runId: string;
   conversationId: string | null;
   sessionId: string;
   promptId: string;
   log: Log;
 };
-
-/** How long what the CLI has said may take to its transcript. It writes every 100 ms. */
-const transcriptMs = 2_000;
 
 export class Archiver {
   readonly warnings: string[] = [];
@@ -71,7 +73,7 @@ export class Archiver {
 
   /** Never rejects. */
   async #archive(transcriptPath: string): Promise<void> {
-    const { archiveMs, log, runId: run_id, ...head } = this.#input;
+    const { archiveMs, transcriptMs, log, runId: run_id, ...head } = this.#input;
     const late = AbortSignal.timeout(archiveMs);
     try {
       const { missing, unreadable } = await archiveTranscript({

@@ -9,11 +9,11 @@
 import { randomUUID } from 'node:crypto';
 import { type FileHandle, link, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { codeOf, ifMissing } from '../lib/error-code.ts';
-import { type ArchiveHead, makeEntryRenderer, renderHead } from './archive-markdown.ts';
-import { firstMessageOf, toArchiveStem } from './archive-name.ts';
-import { readLine } from './transcript-entries.ts';
-import { followLines } from './transcript-lines.ts';
+import { codeOf, ifMissing } from '../../lib/error-code.ts';
+import { readLine } from './entries.ts';
+import { followLines } from './lines.ts';
+import { type ArchiveHead, makeEntryRenderer, renderHead } from './markdown.ts';
+import { firstMessageOf, toArchiveStem } from './name.ts';
 
 export type ArchiveInput = ArchiveHead & {
   memoryDir: string;

@@ -1,6 +1,6 @@
 /** The name of an archive: the day, and what the conversation began with, in any script; pure. */
 
-import { parsePrompt } from '../domain/prompt.ts';
+import { parsePrompt } from '../../domain/prompt.ts';
 
 /** Of 255 that a file system allows, 143 on some; the day, a number and the ending come to it. */
 const maxBytes = 120;
