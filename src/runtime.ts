@@ -6,6 +6,7 @@
  */
 
 import { randomUUID } from 'node:crypto';
+import type { Agent } from './agent/agent.ts';
 import { createClaudeAgent } from './agent/claude.ts';
 import { type Config, findVolumes } from './config.ts';
 import { finishDeletions } from './conversations/delete.ts';
@@ -15,6 +16,7 @@ import { systemClock } from './lib/clock.ts';
 import type { Log } from './lib/log.ts';
 import { Retention } from './runs/retention.ts';
 import { Runs } from './runs/runs.ts';
+import { createSkills } from './skills/skills.ts';
 import { createSqliteStore } from './store/sqlite/sqlite-store.ts';
 import { createCopyVolume } from './store/volume/copy-volume.ts';
 
@@ -22,7 +24,7 @@ export type Runtime = {
   app: HttpApp;
   activeRuns(): number;
   /**
-   * What can wait until the server listens: loads the agent and its tools, finishes deletions that were cut off, removes
+   * What can wait until the server listens: loads the agent and its tools, installs its skills, finishes deletions that were cut off, removes
    * what is past its retention. Never rejects.
    */
   warmUp(): Promise<void>;
@@ -78,8 +80,34 @@ export async function createRuntime({ config, log, requestStop }: RuntimeInput):
     log,
   });
   undo.defer(() => agent.stop());
-  const runs = new Runs({ store, agent, volume, clock, log, owner, leaseMs: taskLeaseMs, settings: config });
-  const operations = { store, volume, agent, runs, clock, log, settings: config };
+  const skills = createSkills({
+    memoryDir: config.memoryDir,
+    builtInDir: config.builtInSkillsDir,
+    orgDir: config.skillsDir,
+    betweenStarts: agent.betweenStarts,
+    log,
+  });
+  let installed: Promise<unknown> | null = null;
+  // What fails is in the log, and the skills that were installed before are there.
+  const installSkills = () => (installed ??= skills.reload().catch(() => undefined));
+  const skilledAgent: Agent = {
+    ...agent,
+    run: async (request, onEvent) => {
+      await installSkills();
+      return agent.run(request, onEvent);
+    },
+  };
+  const runs = new Runs({
+    store,
+    agent: skilledAgent,
+    volume,
+    clock,
+    log,
+    owner,
+    leaseMs: taskLeaseMs,
+    settings: config,
+  });
+  const operations = { store, volume, agent, runs, skills, clock, log, settings: config };
   const retention = new Retention({ store, volume, clock, log, settings: config });
   undo.defer(() => retention.stop());
 
@@ -112,7 +140,7 @@ export async function createRuntime({ config, log, requestStop }: RuntimeInput):
     activeRuns: () => runs.active,
     warmUp: async () => {
       // The run that needs it tells its caller what is wrong.
-      await Promise.all([agent.warmUp(), loadTools()]).catch((error: unknown) =>
+      await Promise.all([agent.warmUp(), loadTools(), installSkills()]).catch((error: unknown) =>
         log.error({ err: error }, 'the Agent SDK cannot be loaded'),
       );
       await finishDeletions({ store, volume, agent, log });

@@ -14,6 +14,7 @@ import { auth } from './auth.ts';
 import type { AppContext, AppEnv, AppMiddleware } from './context.ts';
 import { answerError, catchAll, problemResponse } from './errors.ts';
 import { requestLog } from './request-log.ts';
+import { type AdminRouteDeps, addAdminRoutes } from './routes/admin.ts';
 import { addChatRoutes, type ChatRouteDeps } from './routes/chat.ts';
 import { addControlRoutes, type ControlRouteDeps } from './routes/control.ts';
 import { addConversationRoutes, type ConversationRouteDeps } from './routes/conversations.ts';
@@ -36,7 +37,8 @@ export type AppDeps = {
     ConversationRouteDeps['operations'] &
     OutboundRouteDeps['operations'] &
     TaskRouteDeps['operations'] &
-    TaskRunRouteDeps['operations'];
+    TaskRunRouteDeps['operations'] &
+    AdminRouteDeps['operations'];
   health: HealthRouteDeps['health'];
   /** Whether a shutdown has begun. */
   stopping(): boolean;
@@ -78,6 +80,7 @@ export function createApp(deps: AppDeps): HttpApp {
   addOutboundRoutes(app, deps);
   addTaskRoutes(app, deps);
   addTaskRunRoutes(app, deps);
+  addAdminRoutes(app, deps);
   addControlRoutes(app, deps);
   addOpenApiRoutes(app, deps);
   return {

@@ -16,6 +16,7 @@ import { expect } from 'vitest';
 import { z } from 'zod';
 import { finishDeletions } from '../../src/conversations/delete.ts';
 import { type Clock, systemClock } from '../../src/lib/clock.ts';
+import { createSkills } from '../../src/skills/skills.ts';
 import { createSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
 import type { Store } from '../../src/store/store.ts';
 import { createCopyVolume } from '../../src/store/volume/copy-volume.ts';
@@ -83,7 +84,14 @@ export async function startApp(input: AppInput = {}): Promise<TestApp> {
       await copyVolume.sync();
     },
   };
-  const parts = { agent, store, volume, clock, log };
+  const skills = createSkills({
+    memoryDir: join(dir, 'memory'),
+    builtInDir: join(dir, 'built-in-skills'),
+    orgDir: join(dir, 'skills'),
+    betweenStarts: (work) => work(),
+    log,
+  });
+  const parts = { agent, store, volume, skills, clock, log };
   const instances: Instance[] = [];
   const addInstance = () => {
     const instance = makeInstance(parts, input);

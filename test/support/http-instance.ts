@@ -7,6 +7,7 @@ import { type HealthReport, readHealth, type StoreHealth } from '../../src/http/
 import type { Clock } from '../../src/lib/clock.ts';
 import type { Log } from '../../src/lib/log.ts';
 import { Runs } from '../../src/runs/runs.ts';
+import type { InstalledSkills, Skills } from '../../src/skills/skills.ts';
 import type { Store } from '../../src/store/store.ts';
 import { type Frame, readFrames } from './frames.ts';
 import type { ScriptedAgent } from './http-agent.ts';
@@ -53,6 +54,8 @@ export type InstanceDeps = {
   agent: ScriptedAgent;
   store: Store;
   volume: { status(): StoreHealth; sync(): Promise<void> };
+  /** Without them there are none. */
+  skills?: Skills;
   clock: Clock;
   log: Log;
 };
@@ -68,6 +71,9 @@ const defaultSettings: AppSettings = {
   shutdownGraceMs: 10_000,
 };
 
+const none: InstalledSkills = { builtIn: [], org: [], user: [], effective: [], warnings: [] };
+const noSkills: Skills = { reload: async () => none, read: async () => none };
+
 const volumes = { memory: true, skills: false, sessions: true, store: true };
 
 export function makeInstance(deps: InstanceDeps, input: InstanceInput): Instance {
@@ -81,7 +87,12 @@ export function makeInstance(deps: InstanceDeps, input: InstanceInput): Instance
     leaseMs: input.leaseMs ?? 90_000,
     settings: { assistantName: 'Pico', timezone, sessionEndMarker: settings.sessionEndMarker },
   });
-  const real: Operations = { ...deps, runs, settings: { timezone, maxExecutionMs: settings.maxExecutionMs } };
+  const real: Operations = {
+    skills: noSkills,
+    ...deps,
+    runs,
+    settings: { timezone, maxExecutionMs: settings.maxExecutionMs },
+  };
   const operations = input.operations?.(real) ?? real;
   const stopReasons: (string | null)[] = [];
   const app = createApp({

@@ -3,6 +3,7 @@
 import { z } from '@hono/zod-openapi';
 import { makeOpenApiDocument, type OpenApiDocument } from '../openapi.ts';
 import { type AnyRouteDefinition, type App, addRoute, defineRoute, noBody, none } from '../route.ts';
+import { listSkillsRoute, reloadSkillsRoute } from './admin.ts';
 import { chatRoute } from './chat.ts';
 import { stopRoute } from './control.ts';
 import {
@@ -48,6 +49,8 @@ export const routes: AnyRouteDefinition[] = [
   triggerTaskRoute,
   checkTasksRoute,
   healthRoute,
+  listSkillsRoute,
+  reloadSkillsRoute,
   stopRoute,
   openApiRoute,
 ];
