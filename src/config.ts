@@ -8,7 +8,7 @@
 
 import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, realpath, rm, stat, writeFile } from 'node:fs/promises';
-import { dirname, join, sep } from 'node:path';
+import { dirname, join, resolve, sep } from 'node:path';
 import manifest from '../package.json' with { type: 'json' };
 import { describeFaults, type Env, type Fault, readSetting } from './config/read-setting.ts';
 import type { Setting } from './config/setting.ts';
@@ -51,6 +51,8 @@ export type Config = {
   commit: string;
   buildTime: string;
   isRoot: boolean;
+  /** HOME, absolute; not a setting of ours. */
+  homeDir: string | null;
 };
 
 /** What the process knows of itself. */
@@ -96,6 +98,7 @@ export function loadConfig(env: Env, facts: Facts): { config: Config; faults: Fa
     commit: read(settings.commit),
     buildTime: read(settings.buildTime),
     isRoot: facts.isRoot,
+    homeDir: env.HOME ? resolve(env.HOME) : null,
   };
 
   const isFaulty = (...checked: Setting<unknown>[]) =>
@@ -144,6 +147,8 @@ export function warnings(config: Config): string[] {
   if (config.allowStdioMcp) found.push('ALLOW_STDIO_MCP is on: whoever may call may run commands on this machine');
   if (isInside(config.storeDir, config.memoryDir))
     found.push('STORE_DIR is inside MEMORY_DIR, which the agent writes: it can damage the database');
+  if (config.homeDir === config.memoryDir)
+    found.push('HOME is MEMORY_DIR, and the agent finds no skills there; set HOME to another folder');
   return found;
 }
 

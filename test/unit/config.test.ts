@@ -245,6 +245,11 @@ describe('warnings', () => {
     ['a short token', { API_TOKEN: 'short' }, /API_TOKEN/],
     ['commands of callers', { ALLOW_STDIO_MCP: 'true' }, /ALLOW_STDIO_MCP/],
     ["a store inside the agent's folder", { MEMORY_DIR: '/data', STORE_DIR: '/data/store' }, /STORE_DIR is inside/],
+    [
+      'a home in which no skills are found',
+      { MEMORY_DIR: '/data/memory', HOME: '/data/memory/' },
+      /HOME is MEMORY_DIR/,
+    ],
   ])('tells of %s', (_, env, pattern) => {
     expect(warnings(load(env))).toEqual([expect.stringMatching(pattern)]);
   });
