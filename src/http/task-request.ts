@@ -55,7 +55,6 @@ const maxExecutionMs = z.int().min(1).openapi({
 });
 const maxAttempts = z.int().min(1).max(maxMaxAttempts).openapi({
   description: 'How often a due time is tried when the end of the server cuts its run off.',
-  default: defaultMaxAttempts,
 });
 
 export const createTaskRequest = z
@@ -73,7 +72,7 @@ export const createTaskRequest = z
     timezone: timezone.optional(),
     model: model.optional(),
     max_execution_ms: maxExecutionMs.optional(),
-    max_attempts: maxAttempts.optional(),
+    max_attempts: maxAttempts.optional().openapi({ default: defaultMaxAttempts }),
   })
   .openapi('CreateTaskRequest');
 

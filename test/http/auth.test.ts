@@ -53,6 +53,8 @@ describe('with API_TOKEN', () => {
     ['POST', '/task/check'],
     ['GET', '/task/check'],
     ['POST', '/task/trigger'],
+    ['GET', '/admin/skills'],
+    ['POST', '/admin/reload-skills'],
     ['POST', '/control/stop'],
     ['PUT', '/chat'],
     ['GET', '/nope'],

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
+import { taskIdPattern } from '../../src/domain/task.ts';
 import { startApp } from '../support/http-app.ts';
 
 const operation = z.looseObject({
@@ -48,6 +49,8 @@ const operations = {
   'get /task/{id}/runs': '200 400 401 404 500',
   'post /task/trigger': '200 400 401 404 409 413 415 500 503',
   'post /task/check': '200 400 401 413 415 500 503',
+  'get /admin/skills': '200 400 401 500',
+  'post /admin/reload-skills': '200 400 401 413 415 500 503',
   'get /health': '200 400 500 503',
   'post /control/stop': '200 400 401 413 415 500',
   'get /openapi.json': '200 400 500',
@@ -131,6 +134,30 @@ describe('GET /openapi.json', () => {
       },
     });
     expect(components.schemas.ChatResponse).toMatchObject({ additionalProperties: false });
+  });
+
+  it('describes what a task must be, though its rules are checked elsewhere', async () => {
+    const { components, paths } = await readDocument();
+    expect(components.schemas.CreateTaskRequest).toMatchObject({
+      additionalProperties: false,
+      required: ['prompt', 'schedule_type', 'schedule_value'],
+      properties: {
+        id: { pattern: taskIdPattern.source, description: expect.stringMatching(/`check` or `trigger`/) },
+        schedule_type: { enum: ['cron', 'interval', 'once'] },
+        context_mode: { enum: ['isolated', 'group'], default: 'isolated' },
+        max_execution_ms: { type: 'integer', minimum: 1 },
+        max_attempts: { type: 'integer', minimum: 1, maximum: 100, default: 3 },
+      },
+    });
+    const update = z.looseObject({ properties: z.record(z.string(), z.looseObject({})) });
+    const { properties } = update.parse(components.schemas.UpdateTaskRequest);
+    for (const [name, property] of Object.entries(properties)) {
+      expect(property).not.toHaveProperty('default');
+      const takesNull = ['conversation_id', 'timezone', 'model', 'max_execution_ms'].includes(name);
+      expect([name, Array.isArray(property.type) && property.type.includes('null')]).toEqual([name, takesNull]);
+    }
+    expect(paths['/task/check']?.post?.requestBody?.required).toBe(false);
+    expect(paths['/task']?.post?.requestBody?.required).toBe(true);
   });
 
   it('describes the stream beside the JSON answer', async () => {
