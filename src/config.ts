@@ -51,12 +51,11 @@ export type Config = {
   commit: string;
   buildTime: string;
   isRoot: boolean;
-  /** HOME, absolute; not a setting of ours. */
   homeDir: string | null;
 };
 
 /** What the process knows of itself. */
-export type Facts = { isRoot: boolean; isTerminal: boolean };
+export type Facts = { isRoot: boolean; isTerminal: boolean; homeDir: string | null };
 
 /** With faults, `config` has the defaults in place of what is wrong: good for looking for more faults, not for a start. */
 export function loadConfig(env: Env, facts: Facts): { config: Config; faults: Fault[] } {
@@ -98,7 +97,7 @@ export function loadConfig(env: Env, facts: Facts): { config: Config; faults: Fa
     commit: read(settings.commit),
     buildTime: read(settings.buildTime),
     isRoot: facts.isRoot,
-    homeDir: env.HOME ? resolve(env.HOME) : null,
+    homeDir: facts.homeDir === null ? null : resolve(facts.homeDir),
   };
 
   const isFaulty = (...checked: Setting<unknown>[]) =>

@@ -24,6 +24,7 @@ export async function serve(env: NodeJS.ProcessEnv): Promise<number> {
   const { config, faults } = loadConfig(env, {
     isRoot: process.getuid?.() === 0,
     isTerminal: process.stdout.isTTY === true,
+    homeDir: env.HOME || null,
   });
   const allFaults = [...faults, ...(await checkFolders(config)), ...(await checkManagedMcp(config, env))];
   if (allFaults.length > 0) {
