@@ -22,7 +22,7 @@ function config(env: Record<string, string> = {}) {
       LOCAL_DB_PATH: join(dir, 'local', 'messages.db'),
       ...env,
     },
-    { isRoot: false, isTerminal: false },
+    { isRoot: false, isTerminal: false, homeDir: null },
   );
   if (loaded.faults.length > 0) throw new Error(JSON.stringify(loaded.faults));
   return loaded.config;
