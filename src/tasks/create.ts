@@ -57,7 +57,14 @@ export async function createTask(deps: TaskDeps, input: CreateTask): Promise<Tas
     await makeDurable(deps, task.id, 'the task could not be written to the persistent volume; it was not made');
     return inserted.task;
   } catch (error) {
-    await deps.store.deleteTask(task.id);
+    await withdraw(deps, task.id);
     throw error;
   }
+}
+
+async function withdraw({ store, volume }: TaskDeps, id: string): Promise<void> {
+  await store.deleteTask(id);
+  // Another request's sync may have carried the task to the volume meanwhile. If this one fails as well, its removal goes with
+  // the next; the caller is told of the sync that failed before.
+  await volume.sync().catch(() => undefined);
 }

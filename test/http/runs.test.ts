@@ -4,27 +4,10 @@ import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { Problem } from '../../src/domain/problem.ts';
 import { expectProblem, startApp, type TestApp } from '../support/http-app.ts';
+import { makeGate } from '../support/http-gate.ts';
 
 /** Text of the agent's message. */
 const says = (text: string) => [{ type: 'message' } as const, { type: 'text', text } as const];
-
-/** Stands in front of the syncs; the next one after `hold` waits until the test lets it go on, or fail. */
-function makeGate() {
-  let held: { arrived: () => void; passes: Promise<void> } | null = null;
-  return {
-    beforeSync: async () => {
-      const waiting = held;
-      held = null;
-      waiting?.arrived();
-      await waiting?.passes;
-    },
-    hold: () => {
-      const [arrived, passes] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
-      held = { arrived: arrived.resolve, passes: passes.promise };
-      return { arrived: arrived.promise, pass: passes.resolve, fail: () => passes.reject(new Error('ENOSPC')) };
-    },
-  };
-}
 
 /** Timers of the same length fire in the order of their making: any of 0 ms that was set before is over after this. */
 const timersOfNow = () => new Promise((resolve) => setTimeout(resolve, 0));

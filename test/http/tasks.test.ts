@@ -3,6 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import { expectProblem, faultsOf, startApp, type TestApp } from '../support/http-app.ts';
 import { makeClock } from '../support/http-clock.ts';
+import { makeGate } from '../support/http-gate.ts';
 import type { Answer, Json } from '../support/http-instance.ts';
 import { listOf, makeTask, minutely, readTask, soon } from '../support/http-tasks.ts';
 
@@ -137,6 +138,20 @@ describe('POST /task', () => {
     expectProblem(await app.send('/task/lost'), 404, 'not_found');
     app.repairVolume();
     await makeTask(app, { ...soon, id: 'lost' });
+  });
+
+  it('is not on the volume either after such a 503, though the sync of another had carried it there', async () => {
+    const gate = makeGate();
+    await using app = await startApp({ clock: makeClock(), ...gate });
+    const onVolume = () => app.onVolume('select id from scheduled_tasks order by id');
+    const refusal = gate.hold();
+    const refused = app.post('/task', { ...soon, id: 'refused' });
+    await refusal.arrived;
+    await makeTask(app, { ...soon, id: 'other' });
+    expect(onVolume()).toEqual([{ id: 'other' }, { id: 'refused' }]);
+    refusal.fail();
+    expectProblem(await refused, 503, 'not_durable');
+    expect(onVolume()).toEqual([{ id: 'other' }]);
   });
 });
 
