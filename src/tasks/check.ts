@@ -1,7 +1,8 @@
 /**
  * Runs tasks that are due, oldest slot first, one after another: what an outside cron asks for.
  *
- * - A task that cannot run now (its conversation is busy, another check has it) is passed over for the next one.
+ * - A task that cannot run now (its conversation is busy, another check has it, a fault is in its way) is passed over for
+ *   the next one.
  * - A slot whose runs were all cut off, as often as the task allows, is given up, so that it does not come back for ever.
  * - However many checks run at once, here or elsewhere, a slot belongs to one of them: it is claimed in the database.
  */
@@ -23,21 +24,27 @@ export type CheckResult = {
   nextDueAt: string | null;
 };
 
-/** Runs at most `max` tasks. Rejects with a `Problem` (503) when the first run has no answer; a later one only ends the check. */
+/** Runs at most `max` tasks. Rejects, with a `Problem` (503) or a fault, only when there is no run to answer with. */
 export async function checkTasks(deps: CheckDeps, { max }: { max: number }): Promise<CheckResult> {
   const { store, clock } = deps;
   const due = await store.dueTasks(clock.now());
   const ran: TaskRunResult[] = [];
-  try {
-    for (const task of due) {
-      if (ran.length === max) break;
+  const faults: unknown[] = [];
+  for (const task of due) {
+    if (ran.length === max) break;
+    try {
       const result = await tryTask(deps, task);
       if (result !== null) ran.push(result);
+    } catch (error) {
+      faults.push(error);
+      // A problem (of the volume, of a shutdown) would meet the next task too; any other fault is that of this one.
+      if (error instanceof Problem) break;
+      deps.log.error({ task_id: task.id, err: error }, 'a task that is due cannot be run, and is passed over');
     }
-  } catch (error) {
-    if (!(error instanceof Problem) || ran.length === 0) throw error;
-    deps.log.warn({ err: error }, 'a check ended early; what it ran before is answered');
   }
+  if (faults.length > 0 && ran.length === 0) throw faults[0];
+  if (faults.length > 0)
+    deps.log.warn({ err: faults.at(-1) }, 'a check did not go as it should; what it ran is answered');
   const now = clock.now();
   return { due: due.length, ran, remaining: (await store.dueTasks(now)).length, nextDueAt: await store.nextDueAt(now) };
 }

@@ -155,6 +155,20 @@ describe('POST /task/check', () => {
     expect((await check(app)).body).toMatchObject({ checked: 1, executed: { task_id: 'busy', attempt: 1 } });
   });
 
+  it('passes over a task that a fault keeps from being run, so that the others are not held up', async () => {
+    const clock = makeClock();
+    await using app = await startApp({ clock });
+    await makeDue(app, clock, ['broken', 'next'], minutely);
+    // As after an update of the system that no longer knows the zone.
+    app.sql("UPDATE scheduled_tasks SET timezone = 'Mars/Olympus' WHERE id = 'broken'");
+    expect((await check(app)).body).toMatchObject({ checked: 2, executed: { task_id: 'next' }, remaining: 1 });
+    const errors = app.logs().filter(({ level }) => level === 'error');
+    expect(errors).toMatchObject([{ task_id: 'broken', err: { type: 'RangeError' } }]);
+    expectProblem(await check(app), 500, 'internal_error');
+    clock.advance({ minutes: 1 });
+    expect((await check(app, { max: 5 })).body).toMatchObject({ checked: 2, runs: [{ task_id: 'next' }] });
+  });
+
   it('leaves paused and completed tasks alone, whatever their time', async () => {
     const clock = makeClock();
     await using app = await startApp({ clock });
