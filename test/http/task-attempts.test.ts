@@ -259,13 +259,15 @@ describe('a claim that is not on the volume', () => {
       },
     );
     await using _ = app;
-    await makeTask(app, { ...soon, id: 'b' });
+    for (const id of ['b', 'c']) await makeTask(app, { ...soon, id });
     // The claim and the end of the first run are written; the claim of the second is not.
     failing = syncs + 3;
     const { status, body } = await check(app, { max: 5 });
     expect(status).toBe(200);
-    expect(body).toMatchObject({ checked: 2, runs: [{ task_id: 'a', status: 'success' }], remaining: 1 });
+    expect(body).toMatchObject({ checked: 3, runs: [{ task_id: 'a', status: 'success' }], remaining: 2 });
     expect(await readRuns(app, 'b')).toEqual([]);
+    // The third is not tried: what failed and its withdrawal were the last syncs.
+    expect(syncs).toBe(failing + 1);
     expect(app.logs().filter(({ level }) => level === 'warn')).toContainEqual(
       expect.objectContaining({ err: expect.objectContaining({ code: 'not_durable' }) }),
     );
