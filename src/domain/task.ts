@@ -4,14 +4,16 @@
  *   active ──pause──► paused ──resume──► active
  *   active | paused ── no further slot ──► completed ── new schedule ──► active
  *
- * Nothing but these rules says when a task is due next: `firstSlot` when it is made or its schedule changes, `decideAfterRun`
- * after a run, `resume` after a pause.
+ * When a task is due next is said by `firstSlot` when it is made or its schedule changes, by `decideAfterRun` after a run, and by
+ * `tasks/update.ts` after a pause.
  */
 
 import type { OutboundMessage } from './conversation.ts';
 import type { ProblemBody } from './problem.ts';
 import type { RunSource, RunStatus, TerminalRunStatus, Usage } from './run.ts';
 import { nextSlot, type Schedule } from './schedule.ts';
+import { beginningOf } from './text.ts';
+import { toTimezone } from './timezone.ts';
 
 export const contextModes = ['isolated', 'group'] as const;
 /** `isolated`: a fresh session that leaves no conversation behind. `group`: a run of the task's conversation. */
@@ -60,7 +62,9 @@ export type TaskRun = {
   /** From 1, for this slot. */
   attempt: number;
   startedAt: string;
+  /** Of an interrupted run, when that was found. */
   endedAt: string | null;
+  /** Null while it runs, and where nobody knows when it ended: of an interrupted run. */
   durationMs: number | null;
   /** Whole. */
   result: string | null;
@@ -121,16 +125,16 @@ export function summarizeRun(run: {
   const text = run.result ?? '';
   const summary =
     run.status === 'success' ? text : run.status === 'timeout' ? `Timeout: ${text}` : `Error: ${run.error?.detail}`;
-  if (summary === '') return null;
-  // Half of a surrogate pair is not text.
-  return summary.length > maxLastResultCharacters
-    ? summary.slice(0, maxLastResultCharacters).replace(/[\ud800-\udbff]$/, '')
-    : summary;
+  return summary === '' ? null : beginningOf(summary, maxLastResultCharacters);
 }
 
 /** What the agent is asked: a marker, the local time of the task's zone, what became of an attempt before, and the prompt. */
-export function renderTaskPrompt(task: Task, { now, timezone }: { now: string; timezone: string }): string {
-  const zone = task.timezone ?? timezone;
+export function renderTaskPrompt(
+  task: Task,
+  { attempt, now, timezone }: { attempt: number; now: string; timezone: string },
+): string {
+  // The database of zones of this server may not have one that another has stored.
+  const zone = toTimezone(task.timezone ?? timezone) ?? timezone;
   const time = new Intl.DateTimeFormat('en-US', {
     timeZone: zone,
     weekday: 'long',
@@ -141,8 +145,8 @@ export function renderTaskPrompt(task: Task, { now, timezone }: { now: string; t
     minute: '2-digit',
   }).format(new Date(now));
   const again =
-    task.attempts > 1
-      ? `\nAttempt ${task.attempts} of ${task.maxAttempts}: the one before was cut off and may have done part of the work.`
+    attempt > 1
+      ? `\nAttempt ${attempt} of ${task.maxAttempts}: the one before was cut off and may have done part of the work.`
       : '';
   return `[SCHEDULED TASK]\nLocal time: ${time} (${zone})${again}\n\n${task.prompt}`;
 }

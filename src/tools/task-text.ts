@@ -1,5 +1,6 @@
 /** Tasks as a model reads them; pure. Times are told in UTC and as the task's zone has them, with the day of the week. */
 
+import { beginningOf } from '../domain/text.ts';
 import { toTimezone } from '../domain/timezone.ts';
 import type { ToolTask } from './backend.ts';
 
@@ -70,8 +71,5 @@ function oneLine(text: string): string {
 }
 
 function shorten(text: string): string {
-  // Half of a surrogate pair is not text.
-  return text.length > maxPromptCharacters
-    ? `${text.slice(0, maxPromptCharacters).replace(/[\ud800-\udbff]$/, '')}…`
-    : text;
+  return text.length > maxPromptCharacters ? `${beginningOf(text, maxPromptCharacters)}…` : text;
 }
