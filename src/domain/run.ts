@@ -9,11 +9,14 @@
 
 import type { ProblemBody } from './problem.ts';
 
+export const runSources = ['chat', 'task_check', 'task_trigger'] as const;
 /** `task_check`: a slot that was due. `task_trigger`: a task that was asked for now. */
-export type RunSource = 'chat' | 'task_check' | 'task_trigger';
+export type RunSource = (typeof runSources)[number];
 
-export type RunStatus = 'running' | TerminalRunStatus;
-export type TerminalRunStatus = 'success' | 'timeout' | 'error' | 'cancelled' | 'interrupted';
+const terminalRunStatuses = ['success', 'timeout', 'error', 'cancelled', 'interrupted'] as const;
+export type TerminalRunStatus = (typeof terminalRunStatuses)[number];
+export const runStatuses = ['running', ...terminalRunStatuses] as const;
+export type RunStatus = (typeof runStatuses)[number];
 
 /** Tokens of one run, subagents included, as the model API counted them. */
 export type Usage = {

@@ -1,13 +1,14 @@
 /** Tasks as a client reads them. */
 
 import { z } from '@hono/zod-openapi';
+import { runStatuses } from '../domain/run.ts';
 import { scheduleTypes } from '../domain/schedule.ts';
 import { contextModes, type Task, taskStatuses } from '../domain/task.ts';
 import { time } from './conversation-json.ts';
 import { nextCursor } from './paging.ts';
 
 /** `running`: as the run log has it while a run is under way. */
-export const runStatus = z.enum(['running', 'success', 'timeout', 'error', 'cancelled', 'interrupted']).openapi({
+export const runStatus = z.enum(runStatuses).openapi({
   description: '`cancelled`: ended by a shutdown. `interrupted`: cut off by the end of the server.',
 });
 

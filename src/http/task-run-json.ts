@@ -1,6 +1,7 @@
 /** The runs of tasks as a client reads them: lines of a run log, and the answers to a check and a trigger. */
 
 import { z } from '@hono/zod-openapi';
+import { runSources } from '../domain/run.ts';
 import type { TaskRun } from '../domain/task.ts';
 import type { CheckResult } from '../tasks/check.ts';
 import type { TaskRunResult } from '../tasks/run-task.ts';
@@ -82,7 +83,7 @@ export const taskRunList = z
         .strictObject({
           run_id: z.string(),
           task_id: z.string(),
-          source: z.enum(['chat', 'task_check', 'task_trigger']).openapi({
+          source: z.enum(runSources).openapi({
             description: '`task_check`: it was due. `task_trigger`: it was asked for.',
           }),
           conversation_id: conversationId,
