@@ -74,7 +74,7 @@ export type ClaimTask = {
   runId: string;
   newSessionId: string;
   /** `render` makes the content, of the task as it is in the claiming transaction. */
-  message: { id: string; sender: string; senderName: string; render: (task: Task) => string };
+  message: { id: string; sender: string; senderName: string; render: (claim: TaskClaim) => string };
   owner: string;
   at: string;
   leaseExpiresAt: string;
@@ -107,8 +107,8 @@ export type SettleRun = {
   task: {
     result: string | null;
     lastResult: string | null;
-    /** Written unless the task's schedule was changed meanwhile; null for a trigger. */
-    after: AfterRun | null;
+    /** Written if the task still has the slot, and the schedule that it was claimed with (`of`); null for a trigger. */
+    after: (AfterRun & { of: Pick<Task, 'scheduleType' | 'scheduleValue' | 'timezone'> }) | null;
   } | null;
   at: string;
 };
@@ -135,7 +135,9 @@ export type AddOutbound = {
   at: string;
 };
 
-export type InsertOutcome = { kind: 'inserted'; task: Task } | { kind: 'exists' } | { kind: 'conversation_not_found' };
+export type InsertOutcome =
+  /** `madeConversation`: it was not there before. */
+  { kind: 'inserted'; task: Task; madeConversation: boolean } | { kind: 'exists' } | { kind: 'conversation_not_found' };
 export type UpdateOutcome =
   | { kind: 'updated'; task: Task }
   | { kind: 'not_found' }
@@ -167,6 +169,8 @@ export interface Store {
   settleRun(input: SettleRun): Promise<SettleOutcome>;
   /** Null when the run is over or the conversation unknown. */
   addOutbound(input: AddOutbound): Promise<OutboundMessage | null>;
+  /** Undoes `addOutbound`, unless an answer has taken the message along meanwhile. */
+  withdrawOutbound(id: string): Promise<void>;
   /** Takes back a delivery that did not happen, so that the next answer delivers them. */
   undeliver(outboundIds: string[]): Promise<void>;
   /**
@@ -192,7 +196,7 @@ export interface Store {
   }): Promise<{ messages: Message[]; omitted: number }>;
   /**
    * Removes messages, outbound messages, runs, tasks and their run log with it. Its sessions stay on record until
-   * `forgetSessions`: a repeated deletion returns them again.
+   * `forgetSessions`: a repeated deletion returns them again. A run's id is that of no conversation.
    */
   deleteConversation(id: string): Promise<DeleteOutcome>;
   /** The sessions on record for a conversation or, of an isolated run, for the run. */
@@ -204,20 +208,30 @@ export interface Store {
 
   /** Fails on a duplicate id. With `createConversation`, a conversation that is not there is made. */
   insertTask(input: { task: Task; createConversation: boolean; at: string }): Promise<InsertOutcome>;
+  /** Undoes `insertTask`: the task and, if that made it and nothing else is in it, the conversation. */
+  withdrawTask(input: { id: string; madeConversation: boolean }): Promise<void>;
   /** `change` is pure; what it throws undoes the call. A `group` task's conversation that is not there is made. */
   updateTask(input: { id: string; change: (task: Task) => Task; at: string }): Promise<UpdateOutcome>;
   getTask(id: string): Promise<Task | null>;
   /** Newest first, by creation. */
   listTasks(input: ListInput): Promise<Page<Task>>;
-  /** With its run log. A run under way goes on. False when there is no such task. */
+  /** With its run log. A run under way goes on, and is in no run log once it is over. False when there is no such task. */
   deleteTask(id: string): Promise<boolean>;
   /** Newest first; null when there is no such task. */
   listTaskRuns(taskId: string, input: ListInput): Promise<Page<TaskRun> | null>;
-  /** Active tasks that are due at `at` and not claimed, oldest slot first. */
-  dueTasks(at: string): Promise<Task[]>;
-  /** When a look at the due tasks may next find one: of a claimed task, when its lease expires. Null when never. */
-  nextDueAt(at: string): Promise<string | null>;
-  /** Uses up the slot of a task that nobody runs any more. False when it is claimed, or has another slot by now. */
+  /**
+   * Active tasks that are due at `at` and can run: nobody has claimed them, and the conversation of a `group` is idle. Oldest
+   * slot first, at most `limit`, without those whose ids are in `except`.
+   */
+  dueTasks(input: { at: string; limit: number; except: string[] }): Promise<Task[]>;
+  /** Active tasks that are due at `at` and that nobody runs, those whose conversation is busy included. */
+  countDue(at: string): Promise<number>;
+  /**
+   * When a look at the due tasks may next find one: of a claimed task, when its lease expires; of one that is held up (its
+   * conversation is busy, or its run has outlived its lease), at `heldUpUntil`. Null when never. It may be past.
+   */
+  nextDueAt(input: { at: string; heldUpUntil: string }): Promise<string | null>;
+  /** Uses up the slot of a task that nobody runs any more; its last status is `interrupted`. False when it is claimed, or has another slot by now. */
   giveUpSlot(input: {
     taskId: string;
     slot: string;

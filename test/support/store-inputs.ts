@@ -122,6 +122,11 @@ export async function addTask(store: Store, input: Partial<Task> = {}): Promise<
   return outcome.task;
 }
 
+/** All that are due and can run. */
+export function listDue(store: Store, at: string): Promise<Task[]> {
+  return store.dueTasks({ at, limit: 1000, except: [] });
+}
+
 /** Of the task's slot, unless `slot` is null. */
 export function claimInput(task: Pick<Task, 'id' | 'nextRun'>, input: Partial<ClaimTask> = {}): ClaimTask {
   const n = ++counter;
@@ -130,7 +135,12 @@ export function claimInput(task: Pick<Task, 'id' | 'nextRun'>, input: Partial<Cl
     slot: task.nextRun,
     runId: `run-${n}`,
     newSessionId: `session-${n}`,
-    message: { id: `msg-${n}`, sender: 'scheduler', senderName: 'Scheduler', render: ({ prompt }) => `do: ${prompt}` },
+    message: {
+      id: `msg-${n}`,
+      sender: 'scheduler',
+      senderName: 'Scheduler',
+      render: ({ task: { prompt } }) => `do: ${prompt}`,
+    },
     owner: 'instance-1',
     at: tick(),
     leaseExpiresAt: leaseEnd,
@@ -162,7 +172,7 @@ export function settleTaskInput(
       task: {
         result: `result of ${run.id}`,
         lastResult: `last result of ${run.id}`,
-        after: after === null || held.slot === null ? null : { ...used, ...after },
+        after: after === null || held.slot === null ? null : { ...used, ...after, of: held.task },
       },
       ...rest,
     },

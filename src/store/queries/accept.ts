@@ -24,7 +24,7 @@ export async function acceptRun(trx: Transaction<Tables>, input: AcceptRun): Pro
   return {
     kind: 'accepted',
     run: toRun(run),
-    sessionId: taken.conversation.session_id ?? newSessionId,
+    sessionId: taken.sessionId,
     ask,
     claim: null,
   };
@@ -39,5 +39,5 @@ async function beginConversation(trx: Transaction<Tables>, input: AcceptRun): Pr
     status: 'running',
     fencing_token: 1,
   });
-  return { kind: 'taken', conversation, before: null };
+  return { kind: 'taken', conversation, sessionId: input.newSessionId, before: null };
 }

@@ -6,7 +6,7 @@
  */
 
 import { type ExpressionBuilder, type ExpressionWrapper, type SqlBool, sql, type Transaction } from 'kysely';
-import type { AcceptedRun, ClaimOutcome, ClaimTask } from '../store.ts';
+import type { AcceptedRun, ClaimOutcome, ClaimTask, TaskClaim } from '../store.ts';
 import { recordSession } from './conversations.ts';
 import { toRun, toTask } from './rows.ts';
 import type { RunRow, Tables, TaskRow } from './tables.ts';
@@ -66,7 +66,7 @@ export async function renewLease(
   return true;
 }
 
-type TaskExpressions = ExpressionBuilder<Tables, 'scheduled_tasks'>;
+export type TaskExpressions = ExpressionBuilder<Tables, 'scheduled_tasks'>;
 
 /** Nobody runs it, and no run that was cut off may still be at it. */
 export function isFree(eb: TaskExpressions, at: string): ExpressionWrapper<Tables, 'scheduled_tasks', SqlBool> {
@@ -97,24 +97,23 @@ async function takePlace(
   return taken.kind === 'busy' ? { kind: 'conversation_busy', conversationId } : taken;
 }
 
-type Claim = NonNullable<AcceptedRun['claim']>;
 type Asked = Pick<AcceptedRun, 'run' | 'sessionId' | 'ask'>;
 
-async function askThere(trx: Transaction<Tables>, input: ClaimTask, claim: Claim, taken: Taken): Promise<Asked> {
+async function askThere(trx: Transaction<Tables>, input: ClaimTask, claim: TaskClaim, taken: Taken): Promise<Asked> {
   const { id, sender, senderName, render } = input.message;
   const { run, ask } = await askInConversation(trx, taken, {
     runId: input.runId,
-    message: { id, sender, senderName, content: render(claim.task) },
+    message: { id, sender, senderName, content: render(claim) },
     source: sourceOf(claim),
     owner: input.owner,
     at: input.at,
     claim: toColumns(claim),
   });
-  return { run: toRun(run), sessionId: taken.conversation.session_id ?? input.newSessionId, ask };
+  return { run: toRun(run), sessionId: taken.sessionId, ask };
 }
 
-async function askAlone(trx: Transaction<Tables>, input: ClaimTask, claim: Claim): Promise<Asked> {
-  const text = input.message.render(claim.task);
+async function askAlone(trx: Transaction<Tables>, input: ClaimTask, claim: TaskClaim): Promise<Asked> {
+  const text = input.message.render(claim);
   await recordSession(trx, input.runId, input.newSessionId);
   const run = await insertRun(trx, {
     id: input.runId,
@@ -129,10 +128,10 @@ async function askAlone(trx: Transaction<Tables>, input: ClaimTask, claim: Claim
   return { run: toRun(run), sessionId: input.newSessionId, ask: { kind: 'alone', messageId: input.message.id, text } };
 }
 
-function sourceOf(claim: Claim): RunRow['source'] {
+function sourceOf(claim: TaskClaim): RunRow['source'] {
   return claim.slot === null ? 'task_trigger' : 'task_check';
 }
 
-function toColumns({ task, slot, attempt, fencingToken }: Claim) {
+function toColumns({ task, slot, attempt, fencingToken }: TaskClaim) {
   return { task_id: task.id, task_fencing_token: fencingToken, slot, attempt };
 }

@@ -43,10 +43,30 @@ export async function insertConversation(
     .executeTakeFirstOrThrow();
 }
 
+/** Removes one that was made for something that is not there any more, unless something else has come into it. */
+export async function deleteIfEmpty(trx: Transaction<Tables>, id: string): Promise<void> {
+  await trx
+    .deleteFrom('conversations')
+    .where('id', '=', id)
+    .where((eb) =>
+      eb.and(
+        (['messages', 'runs', 'outbound_messages', 'scheduled_tasks'] as const).map((table) =>
+          eb.not(eb.exists(eb.selectFrom(table).select('id').where('conversation_id', '=', id))),
+        ),
+      ),
+    )
+    .execute();
+}
+
 export async function deleteConversation(trx: Transaction<Tables>, id: string): Promise<DeleteOutcome> {
   const conversation = await trx.selectFrom('conversations').select('status').where('id', '=', id).executeTakeFirst();
   if (conversation?.status === 'running') return { kind: 'busy' };
-  const sessions = await unusedSessions(trx).select('session_id').where('conversation_id', '=', id).execute();
+  const sessions = await trx
+    .selectFrom('sessions')
+    .select('session_id')
+    .where('owner_id', '=', id)
+    .where('owner_kind', '=', 'conversation')
+    .execute();
   const sessionIds = sessions.map((session) => session.session_id);
   if (conversation === undefined)
     return sessionIds.length > 0 ? { kind: 'deleted', sessionIds } : { kind: 'not_found' };
@@ -61,37 +81,36 @@ export async function deleteConversation(trx: Transaction<Tables>, id: string): 
 }
 
 export async function listSessions(db: Kysely<Tables>, ownerId: string): Promise<string[]> {
-  const rows = await db.selectFrom('sessions').select('session_id').where('conversation_id', '=', ownerId).execute();
+  const rows = await db.selectFrom('sessions').select('session_id').where('owner_id', '=', ownerId).execute();
   return rows.map((row) => row.session_id);
 }
 
 export async function forgetSessions(db: Kysely<Tables>, ownerId: string): Promise<void> {
-  await db.deleteFrom('sessions').where('conversation_id', '=', ownerId).execute();
+  await db.deleteFrom('sessions').where('owner_id', '=', ownerId).execute();
 }
 
 export async function listUnforgotten(db: Kysely<Tables>): Promise<string[]> {
-  const rows = await unusedSessions(db)
-    .select('conversation_id')
-    .distinct()
-    .where('conversation_id', 'not in', (eb) => eb.selectFrom('conversations').select('id'))
-    .execute();
-  return rows.map((row) => row.conversation_id);
-}
-
-/** Without those of isolated runs that are under way. */
-function unusedSessions(db: Kysely<Tables>) {
-  return db
+  const rows = await db
     .selectFrom('sessions')
-    .where('conversation_id', 'not in', (eb) =>
-      eb.selectFrom('runs').select('runs.id').where('runs.status', '=', 'running'),
-    );
+    .select('owner_id')
+    .distinct()
+    .where('owner_id', 'not in', (eb) => eb.selectFrom('conversations').select('conversations.id'))
+    .where('owner_id', 'not in', (eb) =>
+      eb.selectFrom('runs').select('runs.id').where('runs.status', '=', sql.lit('running')),
+    )
+    .execute();
+  return rows.map((row) => row.owner_id);
 }
 
-/** `ownerId`: a conversation, which may go back to a session that it had before, or an isolated run. */
+/**
+ * `ownerId`: a conversation, which may go back to a session that it had before, or an isolated run. It is there: what is no
+ * conversation is a run.
+ */
 export async function recordSession(trx: Kysely<Tables>, ownerId: string, sessionId: string): Promise<void> {
+  const ownerKind = (await hasConversation(trx, ownerId)) ? 'conversation' : 'run';
   await trx
     .insertInto('sessions')
-    .values({ conversation_id: ownerId, session_id: sessionId })
+    .values({ owner_id: ownerId, owner_kind: ownerKind, session_id: sessionId })
     .onConflict((conflict) => conflict.doNothing())
     .execute();
 }

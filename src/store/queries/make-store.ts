@@ -19,15 +19,15 @@ import {
   listUnforgotten,
   recordSession,
 } from './conversations.ts';
-import { dueTasks, giveUpSlot, nextDueAt } from './due.ts';
+import { countDue, dueTasks, giveUpSlot, nextDueAt } from './due.ts';
 import { listMessages, recentMessages } from './messages.ts';
-import { addOutbound, undeliver } from './outbound.ts';
+import { addOutbound, undeliver, withdrawOutbound } from './outbound.ts';
 import { recoverRuns } from './recover.ts';
 import { toRun } from './rows.ts';
 import { listTaskRuns, prune } from './run-log.ts';
 import { settleRun } from './settle.ts';
 import type { Tables } from './tables.ts';
-import { deleteTask, getTask, insertTask, listTasks, updateTask } from './tasks.ts';
+import { deleteTask, getTask, insertTask, listTasks, updateTask, withdrawTask } from './tasks.ts';
 import { withdrawRun } from './withdraw.ts';
 
 /** The store owns `db` from here on: `close` ends it. */
@@ -38,9 +38,10 @@ export function makeStore(db: Kysely<Tables>): Store {
     claimTask: (input) => atomically((trx) => claimTask(trx, input)),
     renewLease: (claim) => atomically((trx) => renewLease(trx, claim)),
     withdrawRun: (runId, fencingToken) => atomically((trx) => withdrawRun(trx, runId, fencingToken)),
-    addSession: (ownerId, sessionId) => recordSession(db, ownerId, sessionId),
+    addSession: (ownerId, sessionId) => atomically((trx) => recordSession(trx, ownerId, sessionId)),
     settleRun: (input) => atomically((trx) => settleRun(trx, input)),
     addOutbound: (input) => atomically((trx) => addOutbound(trx, input)),
+    withdrawOutbound: (id) => atomically((trx) => withdrawOutbound(trx, id)),
     undeliver: (outboundIds) => atomically((trx) => undeliver(trx, outboundIds)),
     recoverRuns: (input) => atomically((trx) => recoverRuns(trx, input)),
     getRun: async (runId) => {
@@ -56,13 +57,15 @@ export function makeStore(db: Kysely<Tables>): Store {
     forgetSessions: (ownerId) => forgetSessions(db, ownerId),
     listUnforgotten: () => listUnforgotten(db),
     insertTask: (input) => atomically((trx) => insertTask(trx, input)),
+    withdrawTask: (input) => atomically((trx) => withdrawTask(trx, input)),
     updateTask: (input) => atomically((trx) => updateTask(trx, input)),
     getTask: (id) => getTask(db, id),
     listTasks: (input) => listTasks(db, input),
     deleteTask: (id) => atomically((trx) => deleteTask(trx, id)),
     listTaskRuns: (taskId, input) => atomically((trx) => listTaskRuns(trx, taskId, input)),
-    dueTasks: (at) => dueTasks(db, at),
-    nextDueAt: (at) => nextDueAt(db, at),
+    dueTasks: (input) => dueTasks(db, input),
+    countDue: (at) => countDue(db, at),
+    nextDueAt: (input) => nextDueAt(db, input),
     giveUpSlot: (input) => giveUpSlot(db, input),
     prune: (input) => atomically((trx) => prune(trx, input)),
     counts: () => counts(db),

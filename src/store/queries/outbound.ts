@@ -5,7 +5,7 @@
  * - A task's run keeps its own messages besides, for its answer and for the run log.
  */
 
-import type { Transaction } from 'kysely';
+import { sql, type Transaction } from 'kysely';
 import type { OutboundMessage } from '../../domain/conversation.ts';
 import type { AddOutbound } from '../store.ts';
 import { hasConversation } from './conversations.ts';
@@ -29,7 +29,7 @@ export async function addOutbound(trx: Transaction<Tables>, input: AddOutbound):
   if (run === undefined) return null;
   const message = { id, conversationId: run.conversation_id, text, sender, createdAt };
   await queue(trx, message, { runId: run.id });
-  if (run.task_id !== null) await keepWithRun(trx, run, message);
+  if (run.task_id !== null) await keepSent(trx, run.id, [...toSentMessages(run), message]);
   return message;
 }
 
@@ -50,6 +50,31 @@ export async function deliverOutbound(trx: Transaction<Tables>, run: RunRow, at:
   return rows.sort((a, b) => a.seq - b.seq).map(toOutboundMessage);
 }
 
+/** An isolated run's message is nowhere but with the run; once that is over, its answer has it. */
+export async function withdrawOutbound(trx: Transaction<Tables>, id: string): Promise<void> {
+  const removed = await trx
+    .deleteFrom('outbound_messages')
+    .where('id', '=', id)
+    .where('delivered_at', 'is', null)
+    .returning('run_id')
+    .executeTakeFirst();
+  const senders = await trx
+    .selectFrom('runs')
+    .selectAll()
+    .where((eb) =>
+      removed === undefined
+        ? eb.and([eb('status', '=', sql.lit('running')), eb('task_id', 'is not', null)])
+        : eb('id', '=', removed.run_id),
+    )
+    .where('outbound_messages', 'is not', null)
+    .execute();
+  for (const run of senders) {
+    const sent = toSentMessages(run);
+    const left = sent.filter((message) => message.id !== id);
+    if (left.length < sent.length) await keepSent(trx, run.id, left);
+  }
+}
+
 export async function undeliver(trx: Transaction<Tables>, outboundIds: string[]): Promise<void> {
   if (outboundIds.length === 0) return;
   await trx.updateTable('outbound_messages').set({ delivered_at: null }).where('id', 'in', outboundIds).execute();
@@ -67,10 +92,10 @@ async function queue(
     .execute();
 }
 
-async function keepWithRun(trx: Transaction<Tables>, run: RunRow, message: OutboundMessage): Promise<void> {
+async function keepSent(trx: Transaction<Tables>, runId: string, messages: OutboundMessage[]): Promise<void> {
   await trx
     .updateTable('runs')
-    .set({ outbound_messages: fromSentMessages([...toSentMessages(run), message]) })
-    .where('id', '=', run.id)
+    .set({ outbound_messages: messages.length === 0 ? null : fromSentMessages(messages) })
+    .where('id', '=', runId)
     .execute();
 }

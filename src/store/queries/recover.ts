@@ -1,6 +1,7 @@
 /** Ending the runs of instances that are gone. What becomes of a slot that was cut off is decided when its lease is over. */
 
 import type { Transaction } from 'kysely';
+import { detachRun } from './run-log.ts';
 import type { RunRow, Tables } from './tables.ts';
 
 export async function recoverRuns(trx: Transaction<Tables>, input: { owner: string; at: string }): Promise<number> {
@@ -34,10 +35,13 @@ export async function recoverRuns(trx: Transaction<Tables>, input: { owner: stri
 
 async function tellTask(trx: Transaction<Tables>, run: RunRow): Promise<void> {
   if (run.task_id === null || run.task_fencing_token === null) return;
-  await trx
+  const told = await trx
     .updateTable('scheduled_tasks')
-    .set({ last_run: run.started_at, last_status: run.status })
+    // All three are of one run: this one has said nothing.
+    .set({ last_run: run.started_at, last_result: null, last_status: run.status })
     .where('id', '=', run.task_id)
     .where('fencing_token', '=', run.task_fencing_token)
-    .execute();
+    .returning('id')
+    .executeTakeFirst();
+  if (told === undefined) await detachRun(trx, run);
 }

@@ -122,7 +122,7 @@ export function toTaskRun(taskId: string, row: RunRow): TaskRun {
     attempt: row.attempt ?? 1,
     startedAt,
     endedAt,
-    durationMs: endedAt === null ? null : toDurationMs(startedAt, endedAt),
+    durationMs: endedAt === null || status === 'interrupted' ? null : toDurationMs(startedAt, endedAt),
     result: row.result,
     error,
     model,

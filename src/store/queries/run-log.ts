@@ -1,4 +1,10 @@
-/** The run log of a task: the runs that are its. A run under way is never removed. */
+/**
+ * The run log of a task: the runs that are its.
+ *
+ * - A run under way is never removed.
+ * - A run whose task was deleted meanwhile leaves the log when it is over, so that a task that was made anew under the same
+ *   id never gets the line of another. Until then the line shows there what keeps the new one busy.
+ */
 
 import { sql, type Transaction } from 'kysely';
 import type { Page } from '../../domain/conversation.ts';
@@ -6,7 +12,7 @@ import type { TaskRun } from '../../domain/task.ts';
 import type { ListInput } from '../store.ts';
 import { fromCursor, toPage } from './cursor.ts';
 import { toTaskRun } from './rows.ts';
-import type { Tables } from './tables.ts';
+import type { RunRow, Tables } from './tables.ts';
 
 export async function listTaskRuns(
   trx: Transaction<Tables>,
@@ -33,6 +39,12 @@ export async function deleteRunLog(trx: Transaction<Tables>, taskIds: string[]):
     await trx.deleteFrom('runs').where('task_id', '=', taskId).where('status', '!=', 'running').execute();
 }
 
+/** Of a run that is over and has no task any more. Nobody could read an isolated one: it goes. Its sessions stay on record. */
+export async function detachRun(trx: Transaction<Tables>, run: RunRow): Promise<void> {
+  if (run.conversation_id === null) await trx.deleteFrom('runs').where('id', '=', run.id).execute();
+  else await trx.updateTable('runs').set({ task_id: null }).where('id', '=', run.id).execute();
+}
+
 export async function prune(
   trx: Transaction<Tables>,
   input: { taskRunsKept: number; outboundBefore: string },
@@ -48,7 +60,7 @@ export async function prune(
     .where((eb) =>
       eb.or([
         eb('seq', 'in', eb.selectFrom(numbered).select('numbered.seq').where('line', '>', input.taskRunsKept)),
-        // An isolated run whose task is gone is in no list.
+        // A line of PicoClaw 1.x whose task was gone is in no list.
         eb.and([
           eb('conversation_id', 'is', null),
           eb('task_id', 'not in', eb.selectFrom('scheduled_tasks').select('scheduled_tasks.id')),

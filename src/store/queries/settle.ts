@@ -3,7 +3,8 @@
  *
  * - It leaves `running` in one guarded statement; a late second end finds nothing and says `lost`.
  * - `seen_seq` belongs to `session_id`: a session that takes the place of another has seen nothing unless the run says so.
- * - The task is written only under the run's own claim, and its schedule only while it still has the slot that was run.
+ * - The task is written only under the run's own claim, and its schedule only while it still is what was claimed, with the
+ *   slot that was run.
  */
 
 import type { Transaction } from 'kysely';
@@ -11,6 +12,7 @@ import type { SettleOutcome, SettleRun } from '../store.ts';
 import { recordSession } from './conversations.ts';
 import { deliverOutbound } from './outbound.ts';
 import { fromAfterRun, toRun } from './rows.ts';
+import { detachRun } from './run-log.ts';
 import type { RunRow, Tables } from './tables.ts';
 
 export async function settleRun(trx: Transaction<Tables>, input: SettleRun): Promise<SettleOutcome> {
@@ -95,7 +97,7 @@ async function releaseTask(trx: Transaction<Tables>, run: RunRow, { task }: Sett
     .updateTable('scheduled_tasks')
     .where('id', '=', run.task_id)
     .where('fencing_token', '=', run.task_fencing_token);
-  await claimed
+  const released = await claimed
     .set({
       lease_owner: null,
       lease_expires_at: null,
@@ -103,7 +105,16 @@ async function releaseTask(trx: Transaction<Tables>, run: RunRow, { task }: Sett
       last_result: task?.lastResult ?? null,
       last_status: run.status,
     })
-    .execute();
+    .returning('id')
+    .executeTakeFirst();
+  if (released === undefined) return detachRun(trx, run);
   if (run.slot === null || !task?.after) return;
-  await claimed.set(fromAfterRun(task.after)).where('next_run', '=', run.slot).execute();
+  const { of, ...after } = task.after;
+  await claimed
+    .set(fromAfterRun(after))
+    .where('next_run', '=', run.slot)
+    .where('schedule_type', '=', of.scheduleType)
+    .where('schedule_value', '=', of.scheduleValue)
+    .where('timezone', 'is not distinct from', of.timezone)
+    .execute();
 }

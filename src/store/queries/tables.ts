@@ -33,8 +33,10 @@ type ConversationTable = {
 /** Every session that a conversation or an isolated run has had, so that whoever deletes it can name every transcript of it. */
 type SessionTable = {
   /** The conversation's id or, of an isolated run, the run's. */
-  conversation_id: string;
+  owner_id: string;
   session_id: string;
+  /** What it was when it was there: rows of both kinds outlive their owner. */
+  owner_kind: 'conversation' | 'run';
 };
 
 type MessageTable = {
@@ -79,7 +81,10 @@ type RunTable = {
   num_turns: number;
   started_at: string;
   ended_at: string | null;
-  /** Null for a chat, as are all below. The task may be gone: a run outlives it. */
+  /**
+   * Null for a chat, as are all below. A run under way outlives its task; once it is over, no task is named that is not
+   * its own, though the rest stays. Lines of PicoClaw 1.x may name one that is gone.
+   */
   task_id: string | null;
   /** The claim that it runs under; null for lines of PicoClaw 1.x. */
   task_fencing_token: number | null;

@@ -15,6 +15,8 @@ import type { ConversationRow, NewRunRow, RunRow, Tables } from './tables.ts';
 export type Taken = {
   kind: 'taken';
   conversation: ConversationRow;
+  /** The conversation's, from now on. */
+  sessionId: string;
   /** What `withdrawRun` needs to put the conversation back; null where it was made for the run. */
   before: Pick<ConversationRow, 'last_activity' | 'session_id'> | null;
 };
@@ -29,11 +31,12 @@ export async function takeConversation(
     .where('id', '=', input.conversationId)
     .executeTakeFirst();
   if (before === undefined) return { kind: 'not_found' };
+  const sessionId = before.session_id ?? input.newSessionId;
   const conversation = await trx
     .updateTable('conversations')
     .set((eb) => ({
       status: 'running',
-      session_id: before.session_id ?? input.newSessionId,
+      session_id: sessionId,
       fencing_token: eb('fencing_token', '+', 1),
       message_count: eb('message_count', '+', 1),
       last_activity: input.at,
@@ -42,7 +45,7 @@ export async function takeConversation(
     .where('status', '=', 'idle')
     .returningAll()
     .executeTakeFirst();
-  return conversation === undefined ? { kind: 'busy' } : { kind: 'taken', conversation, before };
+  return conversation === undefined ? { kind: 'busy' } : { kind: 'taken', conversation, sessionId, before };
 }
 
 export type Question = {
@@ -60,11 +63,10 @@ export type ClaimColumns = Pick<RunRow, 'task_id' | 'task_fencing_token' | 'slot
 /** Stores the session, the message and the run in a conversation that was taken for them. */
 export async function askInConversation(
   trx: Transaction<Tables>,
-  { conversation, before }: Taken,
+  { conversation, sessionId, before }: Taken,
   { runId, message, source, owner, at, claim }: Question,
 ): Promise<{ run: RunRow; ask: AskedInConversation }> {
-  if (conversation.session_id !== null && before?.session_id !== conversation.session_id)
-    await recordSession(trx, conversation.id, conversation.session_id);
+  if (before?.session_id !== sessionId) await recordSession(trx, conversation.id, sessionId);
   const stored = await trx
     .insertInto('messages')
     .values({

@@ -4,7 +4,7 @@ import type { Kysely, Transaction } from 'kysely';
 import type { Page } from '../../domain/conversation.ts';
 import type { Task } from '../../domain/task.ts';
 import type { InsertOutcome, ListInput, UpdateOutcome } from '../store.ts';
-import { hasConversation, insertConversation } from './conversations.ts';
+import { deleteIfEmpty, hasConversation, insertConversation } from './conversations.ts';
 import { fromCursor, toPage } from './cursor.ts';
 import { fromTask, toTask } from './rows.ts';
 import { deleteRunLog } from './run-log.ts';
@@ -16,10 +16,13 @@ export async function insertTask(
 ): Promise<InsertOutcome> {
   if ((await getTask(trx, task.id)) !== null) return { kind: 'exists' };
   const { conversationId } = task;
-  if (conversationId !== null && !(await hasConversation(trx, conversationId))) {
+  const madeConversation = conversationId !== null && !(await hasConversation(trx, conversationId));
+  if (madeConversation) {
     if (!createConversation) return { kind: 'conversation_not_found' };
     await insertConversation(trx, { id: conversationId, created_at: at });
   }
+  // PicoClaw 1.x left lines of tasks that were deleted.
+  await deleteRunLog(trx, [task.id]);
   const row = await trx
     .insertInto('scheduled_tasks')
     .values((eb) => ({
@@ -37,7 +40,16 @@ export async function insertTask(
     }))
     .returningAll()
     .executeTakeFirstOrThrow();
-  return { kind: 'inserted', task: toTask(row) };
+  return { kind: 'inserted', task: toTask(row), madeConversation };
+}
+
+export async function withdrawTask(
+  trx: Transaction<Tables>,
+  { id, madeConversation }: { id: string; madeConversation: boolean },
+): Promise<void> {
+  const task = await getTask(trx, id);
+  if (!(await deleteTask(trx, id)) || !madeConversation) return;
+  if (task !== null && task.conversationId !== null) await deleteIfEmpty(trx, task.conversationId);
 }
 
 export async function updateTask(

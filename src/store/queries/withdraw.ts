@@ -62,5 +62,5 @@ async function putBack(trx: Transaction<Tables>, conversationId: string, run: Ru
 }
 
 async function forgetOwner(trx: Transaction<Tables>, ownerId: string): Promise<void> {
-  await trx.deleteFrom('sessions').where('conversation_id', '=', ownerId).execute();
+  await trx.deleteFrom('sessions').where('owner_id', '=', ownerId).execute();
 }

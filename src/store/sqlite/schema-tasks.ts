@@ -4,7 +4,8 @@
  * - SQLite drops no `not null`, so two tables are rebuilt: a new one is filled and takes the old one's name. Both are only
  *   children of `conversations`, which is not touched: to drop that would delete all that belongs to it.
  * - Nothing is lost: rows are counted. Run logs of PicoClaw 1.x become runs, those of a task that is gone too.
- * - No foreign key from runs to tasks: a run outlives its task.
+ * - No foreign key from runs to tasks: a run under way outlives its task.
+ * - A session belongs to a conversation or to an isolated run; before, only to a conversation.
  * - A schedule type that means nothing (1.x did not check what it was given) becomes a cron that is paused.
  */
 
@@ -101,7 +102,7 @@ const copyTasks = `
   from scheduled_tasks order by created_at, rowid`;
 
 export async function addTasks(db: Kysely<Tables>): Promise<void> {
-  await describeErrors(db);
+  await turnErrorsIntoProblems(db);
   await run(db, newRuns);
   await run(db, `insert into new_runs (${runColumns}) select ${runColumns} from runs`);
   await keepNumbering(db);
@@ -125,14 +126,20 @@ const replacement = [
   'drop table scheduled_tasks',
   'alter table new_scheduled_tasks rename to scheduled_tasks',
   'create index scheduled_tasks_of_conversation on scheduled_tasks (conversation_id)',
-  'create index scheduled_tasks_due on scheduled_tasks (status, next_run)',
+  // All that says whether a task is due and can run, in order: of thousands, only those that are returned are read.
+  `create index scheduled_tasks_due
+    on scheduled_tasks (status, next_run, seq, id, context_mode, conversation_id, lease_expires_at)`,
 
   'alter table outbound_messages add column run_id text',
   'create index outbound_messages_of_run on outbound_messages (run_id) where run_id is not null',
+
+  'alter table sessions rename column conversation_id to owner_id',
+  `alter table sessions add column owner_kind text not null default 'conversation'
+    check (owner_kind in ('conversation', 'run'))`,
 ];
 
 /** What 1.x wrote as a text becomes a problem, as runs keep it. */
-async function describeErrors(db: Kysely<Tables>): Promise<void> {
+async function turnErrorsIntoProblems(db: Kysely<Tables>): Promise<void> {
   const failed = await sql<{ seq: number; error: string }>`
     select seq, error from task_run_logs where error is not null
   `.execute(db);
