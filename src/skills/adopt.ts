@@ -5,14 +5,13 @@
  * nothing, and what is later removed from a source does not come back as the agent's. Cut off anywhere, the next call goes on.
  */
 
-import { readdir, rename } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { fingerprintOf } from './fingerprint.ts';
-import { keepContent, keepLink, type Made, removeLeftovers } from './keep.ts';
+import { keep, removeTemporary } from './keep.ts';
 import { type Entry, writeManifest } from './manifest.ts';
-import { newFoundId, type Place, setPath } from './place.ts';
+import type { Place } from './place.ts';
 import type { SkillWarning } from './skill.ts';
-import { findCurrent, findSets, type KnownSet, linkTextToUserSkills, pointLinkAt } from './skill-set.ts';
+import { findCurrent, findSets, type KnownSet, linkTextToUserSkills, takeFolder } from './skill-set.ts';
 import { namesIn, type ReservedNames } from './sources.ts';
 
 /** `names`: of the user skills that are new or replaced. */
@@ -21,7 +20,7 @@ export type Adopted = { names: string[]; warnings: SkillWarning[] };
 /** Between starts: for an instant what is taken over is not in its place. */
 export async function adopt(place: Place, reserved: ReservedNames): Promise<Adopted> {
   const adopted: Adopted = { names: [], warnings: [] };
-  await removeLeftovers(place);
+  await removeTemporary(place);
   const current = await findCurrent(place);
   if (current.kind === 'folder') await takeFolder(place);
   if (current.kind === 'foreign')
@@ -36,13 +35,6 @@ export async function adopt(place: Place, reserved: ReservedNames): Promise<Adop
   return adopted;
 }
 
-/** A folder in the place of the link, of 1.x or of the agent's making, becomes a set like others. */
-async function takeFolder(place: Place): Promise<void> {
-  const id = newFoundId();
-  await rename(place.link, setPath(place, id));
-  await pointLinkAt(place, id);
-}
-
 /** From a set that we made: all that it was not made of. */
 async function adoptSince(
   place: Place,
@@ -51,10 +43,10 @@ async function adoptSince(
 ): Promise<void> {
   const entryOf = new Map(entries.map((entry) => [entry.name, entry]));
   const content = await readContent(place, set);
-  for (const { name, isLink } of content.items) {
+  for (const name of content.names) {
     const entry = entryOf.get(name);
     if (entry === undefined || entry.tier === 'user') {
-      await adoptOne(place, { content, name, isLink, replaces: entry !== undefined }, adopted);
+      await adoptOne(place, { content, name, replaces: entry !== undefined }, adopted);
     } else if (set.isCurrent && (await isEdited(join(set.path, name), entry))) {
       warn(adopted, name, 'was edited, and is now as its source has it; keep changes under another name');
     }
@@ -76,35 +68,31 @@ async function adoptUnknown(
 ): Promise<void> {
   const copies: Entry[] = [];
   const content = await readContent(place, set);
-  for (const { name, isLink } of content.items) {
+  for (const name of content.names) {
     const tier = reserved.get(name);
     if (tier !== undefined) copies.push({ name, tier, fingerprint: null });
-    else if ((await adoptOne(place, { content, name, isLink, replaces: false }, adopted)) === name)
+    else if ((await adoptOne(place, { content, name, replaces: false }, adopted)) === name)
       warn(adopted, name, `is in no source, and is kept as MEMORY_DIR/skills/${name}`);
   }
   await writeManifest(place, set.id, { skills: copies, warnings: [] });
 }
 
 /** What lies in a set, and how a link in it leads to a user skill. */
-type Content = { set: KnownSet; toUserSkills: string; items: { name: string; isLink: boolean }[] };
+type Content = { set: KnownSet; toUserSkills: string; names: string[] };
 
 async function readContent(place: Place, set: KnownSet): Promise<Content> {
-  const toUserSkills = await linkTextToUserSkills(place, set.path);
-  const found = await readdir(set.path, { withFileTypes: true });
-  const items = found.map((entry) => ({ name: entry.name, isLink: entry.isSymbolicLink() }));
-  return { set, toUserSkills, items };
+  return { set, toUserSkills: await linkTextToUserSkills(place, set.path), names: await namesIn(set.path) };
 }
 
-type One = { content: Content; name: string; isLink: boolean; replaces: boolean };
+type One = { content: Content; name: string; replaces: boolean };
 
 /** Resolves to the name of the user skill that came of it; null when none did. */
 async function adoptOne(
   place: Place,
-  { content: { set, toUserSkills }, name, isLink, replaces }: One,
+  { content: { set, toUserSkills }, name, replaces }: One,
   adopted: Adopted,
 ): Promise<string | null> {
-  const made: Made = { path: join(set.path, name), name, toUserSkills, replaces };
-  const kept = isLink ? await keepLink(place, made) : await keepContent(place, made);
+  const kept = await keep(place, { path: join(set.path, name), name, toUserSkills, replaces });
   if (kept.kind === 'dropped' && !replaces && set.isCurrent) warn(adopted, name, `${kept.because}, and is dropped`);
   if (kept.kind !== 'kept') return null;
   adopted.names.push(kept.name);
@@ -113,10 +101,9 @@ async function adoptOne(
   return kept.name;
 }
 
-/** What was removed is made again, not edited. */
+/** A copy that cannot be read is not edited but broken, and is made again. */
 async function isEdited(path: string, { fingerprint }: Entry): Promise<boolean> {
-  const now = await fingerprintOf(path);
-  return now !== null && fingerprint !== null && now !== fingerprint;
+  return fingerprint !== null && (await fingerprintOf(path).catch(() => fingerprint)) !== fingerprint;
 }
 
 function warn({ warnings }: Adopted, name: string, message: string): void {

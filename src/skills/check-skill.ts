@@ -1,4 +1,4 @@
-/** Whether what lies in a folder of skills is one. Nothing in there can hold up or end a reload. */
+/** Whether what lies in a folder of skills is one. Whatever the agent or an operator puts there, it cannot stop a reload. */
 
 import type { Stats } from 'node:fs';
 import { lstat, readFile, stat } from 'node:fs/promises';

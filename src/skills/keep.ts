@@ -1,17 +1,16 @@
 /**
  * Makes a user skill of one thing that lies in a set, and puts a link to it in its place.
  *
- * Nothing is overwritten or removed but what the same skill has in its new version. Cut off anywhere, either nothing has
- * happened, or the rest of it is left for the next call to do or to remove.
+ * Nothing is overwritten, but for the old version of a skill by its new one. Cut off anywhere, the next call does the rest.
  */
 
-import { randomUUID } from 'node:crypto';
-import { cp, lstat, readlink, realpath, rename, rm, symlink } from 'node:fs/promises';
+import { cp, lstat, mkdir, readlink, realpath, rename, rm, rmdir, symlink } from 'node:fs/promises';
 import { basename, dirname, join, relative, sep } from 'node:path';
 import { codeOf, ifMissing } from '../lib/error-code.ts';
 import { checkSkill } from './check-skill.ts';
-import { gonePath, newSetId, type Place } from './place.ts';
+import { gonePath, isTemporaryName, newSetId, type Place, temporaryPath } from './place.ts';
 import { hasSameContent } from './same-content.ts';
+import { isYounger } from './skill-set.ts';
 import { namesIn } from './sources.ts';
 
 export type Made = {
@@ -26,27 +25,40 @@ export type Made = {
 /** `name`: of the user skill. `there`: nothing was to be done. */
 export type Kept = { kind: 'kept'; name: string } | { kind: 'there' } | { kind: 'dropped'; because: string };
 
-export async function keepContent(place: Place, { path, name, toUserSkills, replaces }: Made): Promise<Kept> {
+export async function keep(place: Place, made: Made): Promise<Kept> {
+  const found = await lstat(made.path);
+  return found.isSymbolicLink() ? await keepLink(place, made) : await keepContent(place, made);
+}
+
+async function keepContent(place: Place, { path, name, toUserSkills, replaces }: Made): Promise<Kept> {
   let target = join(place.userDir, name);
   if (await isThere(target)) {
-    if (await hasSameContent(path, await realpath(target).catch(() => target))) {
-      const gone = gonePath(place, newSetId());
-      await rename(path, gone);
-      await symlink(join(toUserSkills, name), path);
-      await rm(gone, { recursive: true });
+    const kept = await realpath(target).catch(() => target);
+    const isSame = await hasSameContent(path, kept);
+    const isLater = replaces && (await checkSkill(path)).kind === 'skill';
+    // Another instance on this volume was faster. Asked last, because what follows moves and removes.
+    if ((await realpath(path)) === kept) return { kind: 'there' };
+    if (isSame) {
+      await replaceByLink(place, path, join(toUserSkills, name));
       return { kind: 'there' };
     }
-    if (replaces && (await checkSkill(path)).kind === 'skill') await rename(target, temporaryPath(place));
+    if (isLater) await rm(target, { recursive: true });
     else target = await freePath(place, name);
   }
   await move(place, path, target);
   await symlink(join(toUserSkills, basename(target)), path);
-  await removeLeftovers(place);
   return { kind: 'kept', name: basename(target) };
 }
 
+async function replaceByLink(place: Place, path: string, linkText: string): Promise<void> {
+  const gone = gonePath(place, newSetId());
+  await rename(path, gone);
+  await symlink(linkText, path);
+  await rm(gone, { recursive: true });
+}
+
 /** A link of the agent's to a skill that lies elsewhere is kept as a link. */
-export async function keepLink(place: Place, { path, name, toUserSkills }: Made): Promise<Kept> {
+async function keepLink(place: Place, { path, name, toUserSkills }: Made): Promise<Kept> {
   if (dirname(await readlink(path)) === toUserSkills) return { kind: 'there' };
   const real = await realpath(path).catch(() => null);
   if (real === null) return { kind: 'dropped', because: 'is a link that leads nowhere' };
@@ -80,9 +92,12 @@ async function move(place: Place, from: string, to: string): Promise<void> {
   } catch (error) {
     // `.claude` can be a volume of its own.
     if (codeOf(error) !== 'EXDEV') throw error;
-    const copy = temporaryPath(place);
+    const temporary = temporaryPath(place);
+    const copy = join(temporary, basename(to));
+    await mkdir(temporary);
     await cp(from, copy, { recursive: true, verbatimSymlinks: true, preserveTimestamps: true });
     await rename(copy, to);
+    await rmdir(temporary);
     // In one step, so that no half of it is ever taken for a version of its own.
     const gone = gonePath(place, newSetId());
     await rename(from, gone);
@@ -90,14 +105,14 @@ async function move(place: Place, from: string, to: string): Promise<void> {
   }
 }
 
-const temporaryPrefix = '.picoclaw-';
+/** Younger ones may be those of another instance on this volume, which needs them whole. */
+const maxTemporaryMs = 600_000;
 
-function temporaryPath({ userDir }: Place): string {
-  return join(userDir, `${temporaryPrefix}${randomUUID()}`);
-}
-
-/** What a call that was cut off has left in the memory folder. */
-export async function removeLeftovers({ userDir }: Place): Promise<void> {
-  for (const name of await namesIn(userDir))
-    if (name.startsWith(temporaryPrefix)) await rm(join(userDir, name), { recursive: true, force: true });
+/** Copies that were cut off. */
+export async function removeTemporary({ userDir }: Place): Promise<void> {
+  for (const name of await namesIn(userDir)) {
+    if (!isTemporaryName(name)) continue;
+    const path = join(userDir, name);
+    if (!(await isYounger(path, maxTemporaryMs))) await rm(path, { recursive: true });
+  }
 }

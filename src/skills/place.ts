@@ -8,6 +8,7 @@
  *     .claude/skill-sets/<id>.gone    for a moment: what is about to be removed
  *     .claude/skill-sets/found-<id>/  a folder that was in the place of the link: of 1.x, or made by the agent
  *     skills/                         the user skills, the agent's own among them
+ *     skills/.picoclaw-<id>/          for a moment: what is being copied there from another file system
  */
 
 import { randomUUID } from 'node:crypto';
@@ -61,6 +62,17 @@ export function nextLinkPath(place: Place, id: string): string {
 export function gonePath(place: Place, id: string): string {
   return join(place.setsDir, `${id}.gone`);
 }
+
+export function temporaryPath(place: Place): string {
+  return join(place.userDir, `${temporaryPrefix}${randomUUID()}`);
+}
+
+/** Of a name in `userDir`. */
+export function isTemporaryName(name: string): boolean {
+  return name.startsWith(temporaryPrefix);
+}
+
+const temporaryPrefix = '.picoclaw-';
 
 /** The set that a name in `setsDir` belongs to; null for what is not ours. */
 export function setIdOf(name: string): string | null {

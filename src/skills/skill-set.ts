@@ -18,6 +18,7 @@ import {
   isFoundId,
   linkTextOf,
   manifestPath,
+  newFoundId,
   newSetId,
   nextLinkPath,
   type Place,
@@ -76,9 +77,7 @@ export async function buildSet(place: Place, found: Found): Promise<BuiltSet> {
       }
       for (const part of await copyFolder(source, join(path, name)))
         warnings.push({ skill: name, message: `is installed without a part: ${part}` });
-      const fingerprint = await fingerprintOf(join(path, name));
-      if (fingerprint === null) throw new Error(`${source} was changed while it was copied`);
-      return { name, tier, fingerprint };
+      return { name, tier, fingerprint: await fingerprintOf(join(path, name)) };
     }
 
     // All are waited for, whatever becomes of one: nothing may still be written into a set that is discarded.
@@ -104,13 +103,25 @@ export async function linkTextToUserSkills(place: Place, setPath: string): Promi
 
 export async function installSet(place: Place, { id, skills }: BuiltSet, warnings: SkillWarning[]): Promise<void> {
   await writeManifest(place, id, { skills, warnings });
-  await pointLinkAt(place, id);
+  await prepareLink(place, id);
+  await replaceLink(place, id);
 }
 
-export async function pointLinkAt(place: Place, id: string): Promise<void> {
-  const next = nextLinkPath(place, id);
-  await symlink(linkTextOf(id), next);
-  await rename(next, place.link);
+/** A folder in the place of the link, of 1.x or of the agent's making, becomes a set like others. */
+export async function takeFolder(place: Place): Promise<void> {
+  const id = newFoundId();
+  // First, because there are file systems without links: there the folder stays where it is.
+  await prepareLink(place, id);
+  await rename(place.link, setPath(place, id));
+  await replaceLink(place, id);
+}
+
+async function prepareLink(place: Place, id: string): Promise<void> {
+  await symlink(linkTextOf(id), nextLinkPath(place, id));
+}
+
+async function replaceLink(place: Place, id: string): Promise<void> {
+  await rename(nextLinkPath(place, id), place.link);
 }
 
 /** Of a set that was not installed. Looked at again, because a rename over NFS can fail and yet have been done. */
@@ -142,7 +153,7 @@ export async function tidySets(place: Place, keep: string | null): Promise<void>
   }
 }
 
-async function isYounger(path: string, ms: number): Promise<boolean> {
+export async function isYounger(path: string, ms: number): Promise<boolean> {
   const found = await lstat(path).catch(ifMissing(null));
   return found !== null && Date.now() - found.mtimeMs < ms;
 }

@@ -27,9 +27,10 @@ export function createSkills(deps: SkillsDeps): Skills {
 
   function reload(): Promise<InstalledSkills> {
     announced ??= underWay.then(() => {
-      underWay = (announced ?? underWay).catch(() => undefined);
       announced = null;
-      return reloadNow(deps);
+      const begun = reloadNow(deps);
+      underWay = begun.catch(() => undefined);
+      return begun;
     });
     return announced;
   }
@@ -39,7 +40,7 @@ export function createSkills(deps: SkillsDeps): Skills {
 
 async function reloadNow(deps: SkillsDeps): Promise<InstalledSkills> {
   try {
-    await installSkills(deps);
+    await installPatiently(deps);
     const { warnings, ...installed } = await readInstalled(deps.memoryDir);
     for (const { skill, message } of warnings) deps.log.warn({ skill }, message);
     deps.log.info({ skills: installed.effective }, 'skills are installed');
@@ -51,5 +52,19 @@ async function reloadNow(deps: SkillsDeps): Promise<InstalledSkills> {
       `the skills could not be installed (${codeOf(cause) ?? 'the log says why'}); those installed before stay`,
       { cause },
     );
+  }
+}
+
+const maxAttempts = 3;
+
+/** What vanishes while it is read, or is there suddenly, somebody is replacing: a deployment, another instance. */
+async function installPatiently(deps: SkillsDeps): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await installSkills(deps);
+    } catch (error) {
+      const code = codeOf(error);
+      if (attempt === maxAttempts || (code !== 'ENOENT' && code !== 'EEXIST')) throw error;
+    }
   }
 }

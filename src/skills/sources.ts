@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import pLimit from 'p-limit';
 import { ifMissing } from '../lib/error-code.ts';
 import { type Checked, checkSkill } from './check-skill.ts';
+import { isTemporaryName } from './place.ts';
 import type { SkillWarning, Tier } from './skill.ts';
 
 /** `label`: the folder in the operator's words. */
@@ -51,9 +52,10 @@ export async function findSkills(sources: Source[]): Promise<Found> {
 /** Skills at once: on a network volume each step takes a millisecond or more, but open files are limited. */
 export const maxAtOnce = 16;
 
-/** All that lies in a folder of skills, by name. */
+/** All that lies in a folder of skills, by name, but for what is being put there. */
 export async function checkAll(dir: string): Promise<{ name: string; path: string; checked: Checked }[]> {
-  return await pLimit(maxAtOnce).map(await namesIn(dir), async (name) => {
+  const names = (await namesIn(dir)).filter((name) => !isTemporaryName(name));
+  return await pLimit(maxAtOnce).map(names, async (name) => {
     const path = join(dir, name);
     return { name, path, checked: await checkSkill(path) };
   });

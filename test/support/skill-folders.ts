@@ -28,7 +28,7 @@ export type SkillFolders = {
   names(): string[];
   /** Where the link leads. */
   current(): string;
-  /** Lets every set look as if it had been made an hour ago. */
+  /** Lets every set, and every copy that was cut off, look as if it had been made an hour ago. */
   ageSets(): void;
   /** What the warnings say of a skill. */
   warningsOf(result: { warnings: { skill: string; message: string }[] }, skill: string): string[];
@@ -84,8 +84,10 @@ export function makeSkillFolders(
     current: () => readlinkSync(link),
     ageSets: () => {
       const hourAgo = Date.now() / 1000 - 3600;
-      for (const name of existsSync(setsDir) ? readdirSync(setsDir) : [])
-        lutimesSync(join(setsDir, name), hourAgo, hourAgo);
+      const names = (dir: string) => (existsSync(dir) ? readdirSync(dir) : []);
+      for (const name of names(setsDir)) lutimesSync(join(setsDir, name), hourAgo, hourAgo);
+      for (const name of names(dirs.user))
+        if (name.startsWith('.picoclaw-')) lutimesSync(join(dirs.user, name), hourAgo, hourAgo);
     },
     warningsOf: ({ warnings }, skill) =>
       warnings.filter((warning) => warning.skill === skill).map(({ message }) => message),

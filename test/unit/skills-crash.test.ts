@@ -8,6 +8,7 @@ import {
   existsSync,
   lstatSync,
   mkdirSync,
+  mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -15,7 +16,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { makeSkillFolders, type SkillFolders, skillText } from '../support/skill-folders.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 
@@ -101,10 +102,9 @@ const scenarios: Record<string, Scenario> = {
   },
   'with .claude on another file system': {
     prepare: async (folders) => {
-      // In the folder's own place, so that the copies of it do not share one.
-      rmSync(farFrom(folders), { recursive: true, force: true });
-      mkdirSync(farFrom(folders));
-      symlinkSync(farFrom(folders), join(folders.memoryDir, '.claude'));
+      const far = mkdtempSync('/dev/shm/picoclaw-test-');
+      onTestFinished(() => rmSync(far, { recursive: true, force: true }));
+      symlinkSync(far, join(folders.memoryDir, '.claude'));
       folders.writeSkill('built_in', 'notes', { body: 'One.' });
       folders.writeSkill('user', 'greet', { body: 'Old.' });
       await folders.skills.reload();
@@ -119,10 +119,6 @@ const scenarios: Record<string, Scenario> = {
     user: { greet: 'Rewritten.', weather: 'Made.' },
   },
 };
-
-function farFrom({ memoryDir }: SkillFolders): string {
-  return join('/dev/shm', memoryDir.replaceAll('/', '-'));
-}
 
 describe.each(Object.entries(scenarios))('a reload %s', (_, scenario) => {
   it.each([
@@ -161,9 +157,8 @@ describe.each(Object.entries(scenarios))('a reload %s', (_, scenario) => {
         // The new set and the one before it.
         const left = new Set(readdirSync(folders.setsDir).map((name) => name.replace(/\.(json|link)$/, '')));
         expect(left.size, `${[...left].join(', ')} left, ${where}`).toBeLessThanOrEqual(2);
-        for (const dir of [join(root, `${at}`), farFrom(folders)]) rmSync(dir, { recursive: true, force: true });
+        rmSync(join(root, `${at}`), { recursive: true });
       }
-      rmSync(farFrom(undisturbed.folders), { recursive: true, force: true });
     },
     300_000,
   );

@@ -1,11 +1,11 @@
-/** SIGKILL of a process that reloads skills all the time, at moments that nobody has chosen. */
+/** Processes that reload skills all the time: SIGKILL at moments that nobody has chosen, and two at once. */
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { cpSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { makeSkillFolders, type SkillFolders } from '../support/skill-folders.ts';
 
@@ -46,15 +46,32 @@ test('after each SIGKILL the installed set is of one source, and every skill tha
   expect(made.length).toBeGreaterThan(12);
 });
 
-/** Resolves to the names of the skills that the process has certainly made. */
-async function killed(folders: SkillFolders, other: string, prefix: string): Promise<string[]> {
+test('two instances that reload on one volume at once lose nothing, and there is always a set', async () => {
+  const folders = makeSkillFolders();
+  for (const name of copies) folders.writeSkill('org', name);
+  await folders.skills.reload();
+  let isDone = false;
+  const made = Promise.all(['one', 'two'].map((prefix) => killed(folders, folders.dirs.org, prefix, 8))).finally(() => {
+    isDone = true;
+  });
+  while (!isDone) {
+    expect(folders.installed('offers/SKILL.md')).toContain('About offers');
+    await setImmediate();
+  }
+  const { org, user } = await folders.skills.reload();
+  expect(org).toEqual(copies);
+  expect(user).toEqual(expect.arrayContaining((await made).flat()));
+});
+
+/** Resolves to the names of the skills that the process had certainly made, some time after that many. */
+async function killed(folders: SkillFolders, other: string, prefix: string, atLeast = 1): Promise<string[]> {
   const process_ = spawn(process.execPath, [child, folders.memoryDir, other, folders.dirs.org, prefix], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const names: string[] = [];
   const lines = createInterface({ input: process_.stdout });
   lines.on('line', (name) => names.push(name));
-  await once(lines, 'line');
+  while (names.length < atLeast) await once(lines, 'line');
   // The moment is the point of the test: somewhere in one of the next reloads.
   await sleep(Math.random() * 60);
   process_.kill('SIGKILL');

@@ -6,17 +6,19 @@ import { beforeEach, expect, test, vi } from 'vitest';
 import { makeStartSlots } from '../../src/agent/start-slots.ts';
 import { makeSkillFolders } from '../support/skill-folders.ts';
 
-/** Calls of the file system that fail, which as root no mode can bring about: `function path` → code. */
-const faults = vi.hoisted(() => new Map<string, string>());
+/** Calls of the file system that fail, which as root no mode can bring about: `function path` → the code of the error. */
+const faults = vi.hoisted(() => new Map<RegExp, { code: string; isDone?: boolean; times?: number }>());
 
 vi.mock('node:fs/promises', async (importOriginal) => {
   const real = await importOriginal<typeof import('node:fs/promises')>();
   const guarded = Object.entries(real).map(([name, member]: [string, unknown]) => {
     if (typeof member !== 'function') return [name, member];
     const call = async (...args: unknown[]) => {
-      const code = [...faults].find(([fault]) => `${name} ${args[0]}`.endsWith(fault))?.[1];
-      if (code !== undefined) throw Object.assign(new Error(`${code}: ${name} ${args[0]}`), { code });
-      return await Reflect.apply(member, real, args);
+      const [pattern, fault] = [...faults].find(([wanted]) => wanted.test(`${name} ${args[0]}`)) ?? [];
+      if (pattern && fault?.times !== undefined && --fault.times === 0) faults.delete(pattern);
+      const result: unknown = !fault || fault.isDone ? await Reflect.apply(member, real, args) : null;
+      if (fault) throw Object.assign(new Error(`${fault.code}: ${name} ${args[0]}`), { code: fault.code });
+      return result;
     };
     return [name, call];
   });
@@ -84,24 +86,22 @@ test('many reloads at once all succeed, and leave one set and the one before', a
 });
 
 test.each([
-  ['the organisation’s folder cannot be read', 'readdir /org', 'EACCES'],
-  ['a skill cannot be read for a fault of the volume', 'readFile /org/invoices/SKILL.md', 'EIO'],
-  ['a skill cannot be copied because the disk is full', 'copyFile /org/invoices/SKILL.md', 'ENOSPC'],
-  ['a copy cannot be written', 'copyFile /org/invoices/more.md', 'EACCES'],
-  ['the set cannot be made', 'mkdir /.claude/skill-sets', 'EROFS'],
+  ['the organisation’s folder cannot be read', /^readdir .*\/org$/, 'EACCES'],
+  ['a skill cannot be read for a fault of the volume', /^readFile .*\/org\/invoices\/SKILL\.md$/, 'EIO'],
+  ['a skill cannot be copied because the disk is full', /^copyFile .*\/org\/invoices\/SKILL\.md$/, 'ENOSPC'],
+  ['a copy cannot be written', /^copyFile .*\/org\/invoices\/more\.md$/, 'EACCES'],
+  ['no set can be made', /^mkdir .*\/\.claude\/skill-sets$/, 'EROFS'],
+  ['the link cannot be replaced', /^rename .*\.link$/, 'EPERM'],
 ])(
   'when %s the reload fails as a problem, its cause is in the log, and the set before stays',
-  async (_, fault, code) => {
+  async (_, pattern, code) => {
     const folders = makeSkillFolders();
     folders.writeSkill('org', 'invoices', { body: 'One.' });
     folders.write('org', 'invoices/more.md', 'More.');
     await folders.skills.reload();
     const before = { current: folders.current(), sets: readdirSync(folders.setsDir).sort() };
     folders.writeSkill('org', 'invoices', { body: 'Two.' });
-    faults.set(
-      fault.replace(' ', ` ${fault.includes('/org') ? join(folders.memoryDir, '..') : folders.memoryDir}`),
-      code,
-    );
+    faults.set(pattern, { code });
 
     await expect(folders.skills.reload()).rejects.toMatchObject({
       code: 'skills_failed',
@@ -118,6 +118,34 @@ test.each([
     expect(folders.installed('invoices/SKILL.md')).toContain('Two.');
   },
 );
+
+test('what vanishes while it is read is looked for again, and missed only when it stays away', async () => {
+  const folders = makeSkillFolders();
+  folders.writeSkill('org', 'invoices');
+  faults.set(/^copyFile .*invoices\/SKILL\.md$/, { code: 'ENOENT', times: 2 });
+  expect(await folders.skills.reload()).toMatchObject({ org: ['invoices'], warnings: [] });
+  faults.set(/^copyFile .*invoices\/SKILL\.md$/, { code: 'ENOENT', times: 3 });
+  await expect(folders.skills.reload()).rejects.toMatchObject({ code: 'skills_failed' });
+});
+
+test('a swap that is done though it is said to have failed, as over NFS, is not undone', async () => {
+  const folders = makeSkillFolders();
+  folders.writeSkill('org', 'invoices', { body: 'One.' });
+  await folders.skills.reload();
+  folders.writeSkill('org', 'invoices', { body: 'Two.' });
+  faults.set(/^rename .*\.link$/, { code: 'EIO', isDone: true });
+  await expect(folders.skills.reload()).rejects.toMatchObject({ code: 'skills_failed' });
+  expect(folders.installed('invoices/SKILL.md')).toContain('Two.');
+});
+
+test('where links cannot be made, the folder of 1.x stays where it is', async () => {
+  const folders = makeSkillFolders();
+  folders.writeSkill('run_time', 'greet');
+  faults.set(/^symlink /, { code: 'EPERM' });
+  await expect(folders.skills.reload()).rejects.toMatchObject({ message: expect.stringContaining('(EPERM)') });
+  expect(folders.names()).toEqual(['greet']);
+  expect(await folders.skills.read()).toMatchObject({ effective: ['greet'] });
+});
 
 test('a source that is a file is a fault of the setting, not an empty source', async () => {
   const folders = makeSkillFolders();
@@ -145,12 +173,11 @@ test('a skill that may not be read is skipped, and a part of one is left out, wi
   for (const name of ['secret', 'hidden', 'open']) folders.writeSkill('org', name);
   for (const path of ['open/terms.md', 'open/deep/more.md']) folders.write('org', path, 'x');
   symlinkSync('/etc/hostname', join(folders.dirs.org, 'open/host'));
-  faults.set('readFile '.concat(join(folders.dirs.org, 'secret/SKILL.md')), 'EACCES');
-  faults.set('stat '.concat(join(folders.dirs.org, 'hidden/SKILL.md')), 'EPERM');
-  faults.set('copyFile '.concat(join(folders.dirs.org, 'open/terms.md')), 'EACCES');
-  faults.set('access '.concat(join(folders.dirs.org, 'open/terms.md')), 'EACCES');
-  faults.set('readdir '.concat(join(folders.dirs.org, 'open/deep')), 'EACCES');
-  faults.set('stat '.concat(join(folders.dirs.org, 'open/host')), 'EACCES');
+  faults.set(/^readFile .*secret\/SKILL\.md$/, { code: 'EACCES' });
+  faults.set(/^stat .*hidden\/SKILL\.md$/, { code: 'EPERM' });
+  faults.set(/^(copyFile|access) .*open\/terms\.md$/, { code: 'EACCES' });
+  faults.set(/^readdir .*open\/deep$/, { code: 'EACCES' });
+  faults.set(/^stat .*open\/host$/, { code: 'EACCES' });
 
   const result = await folders.skills.reload();
 
@@ -175,7 +202,7 @@ test('sets that cannot be removed are told of in the log, and the reload is good
   await folders.skills.reload();
   const old = readdirSync(folders.setsDir).find((name) => !name.endsWith('.json') && !folders.current().endsWith(name));
   folders.ageSets();
-  faults.set(`rm ${join(folders.setsDir, old ?? '')}`, 'EBUSY');
+  faults.set(new RegExp(`^rm .*${old}$`), { code: 'EBUSY' });
   folders.writeSkill('org', 'invoices');
   expect(await folders.skills.reload()).toMatchObject({ effective: ['invoices'] });
   const warned = folders.log.map((line) => JSON.parse(line)).filter(({ level }) => level === 'warn');
