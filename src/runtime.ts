@@ -19,6 +19,7 @@ import { Runs } from './runs/runs.ts';
 import { createSkills } from './skills/skills.ts';
 import { createSqliteStore } from './store/sqlite/sqlite-store.ts';
 import { createCopyVolume } from './store/volume/copy-volume.ts';
+import { nextDueAt } from './tasks/read.ts';
 
 export type Runtime = {
   app: HttpApp;
@@ -114,7 +115,7 @@ export async function createRuntime({ config, log, requestStop }: RuntimeInput):
   let stopped: Promise<boolean> | null = null;
   const app = createApp({
     operations,
-    health: () => readHealth({ store, volume, agent, volumes, clock, log }),
+    health: () => readHealth({ store, volume, agent, volumes, nextDueAt: () => nextDueAt(operations), log }),
     stopping: () => stopped !== null,
     requestStop: (reason) => requestStop(reason ?? 'asked over HTTP'),
     log,

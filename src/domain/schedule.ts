@@ -9,6 +9,7 @@
  */
 
 import { Cron, CronPattern } from 'croner';
+import { toTimezone } from './timezone.ts';
 
 export const scheduleTypes = ['cron', 'interval', 'once'] as const;
 export type ScheduleType = (typeof scheduleTypes)[number];
@@ -33,6 +34,8 @@ export type Slot =
 export const minIntervalMs = 1000;
 /** A hundred years: what lies further off is a slip, and leaves the range of dates. */
 export const maxIntervalMs = 100 * 365 * 86_400_000;
+/** Longer than any value that means something. */
+export const maxScheduleCharacters = 200;
 
 /** The first slot of a schedule that is made at `now`. A `once` may lie in the past: it is due at once. */
 export function firstSlot(schedule: Schedule, now: string): Slot {
@@ -54,7 +57,8 @@ export function firstSlot(schedule: Schedule, now: string): Slot {
 export function nextSlot(schedule: Schedule, { slot, now }: { slot: string; now: string }): Slot {
   switch (schedule.type) {
     case 'cron':
-      return nextOfCron(schedule, now);
+      // The clock may have been set back during the run.
+      return nextOfCron(schedule, now > slot ? now : slot);
     case 'interval': {
       const intervalMs = toIntervalMs(schedule.value);
       if (typeof intervalMs !== 'number') return intervalMs;
@@ -79,6 +83,10 @@ function invalid(message: string): Extract<Slot, { kind: 'invalid' }> {
   return { kind: 'invalid', message };
 }
 
+function unknownZone(timezone: string): Extract<Slot, { kind: 'invalid' }> {
+  return invalid(`needs its time zone, and "${timezone}" is not known here`);
+}
+
 function toIntervalMs(value: string): number | Extract<Slot, { kind: 'invalid' }> {
   const ms = /^\d{1,16}$/.test(value) ? Number(value) : Number.NaN;
   if (ms >= minIntervalMs && ms <= maxIntervalMs) return ms;
@@ -87,15 +95,13 @@ function toIntervalMs(value: string): number | Extract<Slot, { kind: 'invalid' }
   );
 }
 
-/** Longer than any expression that means something. */
-const maxCronCharacters = 200;
-
 /** croner has `@reboot` too, which nothing here could keep. */
 const cronNames = ['@yearly', '@annually', '@monthly', '@weekly', '@daily', '@midnight', '@hourly'];
 
 function nextOfCron({ value, timezone }: Schedule, now: string): Slot {
   const pattern = toPattern(value);
   if (typeof pattern !== 'string') return pattern;
+  if (toTimezone(timezone) === null) return unknownZone(timezone);
   const next = new Cron(pattern, { ...cronOptions, timezone }).nextRun(new Date(now));
   return next === null ? invalid(`"${value}" names a time that never comes`) : slotAt(next.getTime());
 }
@@ -107,7 +113,7 @@ const cronOptions = { paused: true, fixedTimeRule: 'no-wildcard' } as const;
 function toPattern(value: string): string | Extract<Slot, { kind: 'invalid' }> {
   const fields = value.trim().split(/\s+/);
   const isName = cronNames.includes(value.trim().toLowerCase());
-  if (value.length > maxCronCharacters || !(isName || fields.length === 5 || fields.length === 6))
+  if (value.length > maxScheduleCharacters || !(isName || fields.length === 5 || fields.length === 6))
     return invalid(`must have 5 fields for cron, or 6 with seconds, or be one of ${cronNames.join(', ')}`);
   try {
     const parsed = new CronPattern(value.trim());
@@ -129,6 +135,7 @@ function toOnce({ value, timezone }: Schedule): Slot {
   const wanted = 'must be a local time for once, YYYY-MM-DDTHH:MM or YYYY-MM-DDTHH:MM:SS, without a zone';
   const [, year, month, day, hour, minute, second = '00'] = localTime.exec(value) ?? [];
   if (year === undefined) return invalid(wanted);
+  if (toTimezone(timezone) === null) return unknownZone(timezone);
   const none = invalid(`${wanted}; "${value}" is not in the calendar`);
   try {
     const at = new Cron([second, minute, hour, day, month, '*', year].join(' '), { ...cronOptions, timezone });

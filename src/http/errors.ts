@@ -22,11 +22,6 @@ export function withConversation(problem: Problem, conversationId: string): Prob
   return new Problem(problem.code, problem.message, { ...problem.context, conversationId });
 }
 
-export function withTask(problem: Problem, taskId: string): Problem {
-  if (problem.context.taskId !== undefined) return problem;
-  return new Problem(problem.code, problem.message, { ...problem.context, taskId });
-}
-
 export function problemResponse(problem: Problem, requestId: string): Response {
   const headers = new Headers({ 'Content-Type': 'application/problem+json' });
   const { status } = problem;

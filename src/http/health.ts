@@ -4,7 +4,6 @@
  */
 
 import { z } from '@hono/zod-openapi';
-import type { Clock } from '../lib/clock.ts';
 import type { Log } from '../lib/log.ts';
 import { nextDueAt } from './task-json.ts';
 
@@ -31,14 +30,11 @@ export type StoreHealth = { durable: boolean; epoch: number; lastSyncAt: string 
 export type VolumeHealth = { memory: boolean; skills: boolean; sessions: boolean; store: boolean };
 
 export type HealthDeps = {
-  store: {
-    counts(): Promise<{ conversations: number; tasks: number }>;
-    nextDueAt(at: string): Promise<string | null>;
-  };
+  store: { counts(): Promise<{ conversations: number; tasks: number }> };
+  nextDueAt(): Promise<string | null>;
   volume: { status(): StoreHealth };
   agent: { health(): AgentHealth };
   volumes: VolumeHealth;
-  clock: Clock;
   log: Log;
 };
 
@@ -48,7 +44,7 @@ export async function readHealth(deps: HealthDeps): Promise<HealthReport> {
   const rest = { volumes: deps.volumes, agent: deps.agent.health(), store: { durable, epoch, lastSyncAt } };
   try {
     const counts = await deps.store.counts();
-    return { database: { ok: true, ...counts }, nextDueAt: await deps.store.nextDueAt(deps.clock.now()), ...rest };
+    return { database: { ok: true, ...counts }, nextDueAt: await deps.nextDueAt(), ...rest };
   } catch (error) {
     deps.log.error({ err: error }, 'the runtime database cannot be read');
     return { database: { ok: false, conversations: 0, tasks: 0 }, nextDueAt: null, ...rest };

@@ -3,9 +3,10 @@
 import { invalidRequest } from '../domain/invalid-request.ts';
 import { conversationNotFound, Problem } from '../domain/problem.ts';
 import { defaultMaxAttempts, type Task } from '../domain/task.ts';
+import { durably } from '../lib/durable.ts';
 import { newId } from '../lib/ids.ts';
-import { makeDurable, type TaskDeps } from './deps.ts';
-import { idFaults, placeFaults, promptFaults, scheduled, zoneFaults } from './rules.ts';
+import type { TaskDeps } from './deps.ts';
+import { idFaults, placeFaults, promptFaults, scheduled, withKnownZone, zoneFaults } from './rules.ts';
 
 export type CreateTask = Pick<Task, 'prompt' | 'scheduleType' | 'scheduleValue'> &
   Partial<
@@ -19,7 +20,7 @@ export type CreateTask = Pick<Task, 'prompt' | 'scheduleType' | 'scheduleValue'>
 export async function createTask(deps: TaskDeps, input: CreateTask): Promise<Task> {
   const { createConversation, ...given } = input;
   const at = deps.clock.now();
-  const unscheduled: Task = {
+  const unscheduled = withKnownZone({
     id: newId('task'),
     conversationId: null,
     contextMode: 'isolated',
@@ -35,7 +36,7 @@ export async function createTask(deps: TaskDeps, input: CreateTask): Promise<Tas
     status: 'active',
     createdAt: at,
     attempts: 0,
-  };
+  });
   const { task, faults: scheduleFaults } = scheduled(unscheduled, { now: at, timezone: deps.settings.timezone });
   const faults = [
     ...idFaults(task.id),
@@ -54,17 +55,22 @@ export async function createTask(deps: TaskDeps, input: CreateTask): Promise<Tas
     });
   if (inserted.kind === 'conversation_not_found') throw conversationNotFound(task.conversationId ?? '');
   try {
-    await makeDurable(deps, task.id, 'the task could not be written to the persistent volume; it was not made');
+    const refused = 'the task could not be written to the persistent volume; it was not made';
+    await durably(() => deps.volume.sync(), refused, { taskId: task.id });
     return inserted.task;
   } catch (error) {
-    await withdraw(deps, task.id);
+    await withdraw(deps, { id: task.id, madeConversation: inserted.madeConversation });
     throw error;
   }
 }
 
-async function withdraw({ store, volume }: TaskDeps, id: string): Promise<void> {
-  await store.deleteTask(id);
-  // Another request's sync may have carried the task to the volume meanwhile. If this one fails as well, its removal goes with
-  // the next; the caller is told of the sync that failed before.
-  await volume.sync().catch(() => undefined);
+/** Never rejects: the caller is told of the sync that failed, whatever else does. */
+async function withdraw({ store, volume }: TaskDeps, made: { id: string; madeConversation: boolean }): Promise<void> {
+  try {
+    await store.withdrawTask(made);
+    // Another request's sync may have carried the task to the volume meanwhile.
+    await volume.sync();
+  } catch {
+    // What is left of it goes with the next sync.
+  }
 }

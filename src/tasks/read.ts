@@ -6,8 +6,6 @@ import type { Task, TaskRun } from '../domain/task.ts';
 import type { ListInput } from '../store/store.ts';
 import type { TaskDeps } from './deps.ts';
 
-export type { ListInput };
-
 export async function requireTask(deps: TaskDeps, id: string): Promise<Task> {
   const task = await deps.store.getTask(id);
   if (task === null) throw taskNotFound(id);
@@ -26,7 +24,11 @@ export async function listTaskRuns(deps: TaskDeps, id: string, input: ListInput)
   return page;
 }
 
+/** A conversation that is busy now may be idle by then. */
+const heldUpMs = 10_000;
+
 /** When a check may next find a task to run (UTC); null when never. It may be past: then there is one now. */
-export function nextDueAt(deps: TaskDeps): Promise<string | null> {
-  return deps.store.nextDueAt(deps.clock.now());
+export function nextDueAt({ store, clock }: Pick<TaskDeps, 'store' | 'clock'>): Promise<string | null> {
+  const at = clock.now();
+  return store.nextDueAt({ at, heldUpUntil: new Date(Date.parse(at) + heldUpMs).toISOString() });
 }

@@ -5,7 +5,8 @@ import { firstSlot } from '../domain/schedule.ts';
 import { scheduleOf, type Task, taskIdPattern } from '../domain/task.ts';
 import { toTimezone } from '../domain/timezone.ts';
 
-export type Place = { now: string; timezone: string };
+/** The server's. */
+export type Here = { now: string; timezone: string };
 
 /** Of the HTTP API: `/task/check` is no task. */
 const reservedIds = ['check', 'trigger'];
@@ -33,6 +34,11 @@ export function placeFaults({
   return conversationId.trim() === '' ? [{ path: 'conversation_id', message: 'must not be blank' }] : [];
 }
 
+/** The zone as the database of zones spells it; what is no zone stays, for `zoneFaults`. */
+export function withKnownZone(task: Task): Task {
+  return task.timezone === null ? task : { ...task, timezone: toTimezone(task.timezone) ?? task.timezone };
+}
+
 export function zoneFaults({ timezone }: Pick<Task, 'timezone'>): FieldError[] {
   if (timezone === null || toTimezone(timezone) !== null) return [];
   const message = `must be a time zone of the IANA database, such as "Europe/Berlin"; got ${JSON.stringify(timezone)}`;
@@ -40,9 +46,9 @@ export function zoneFaults({ timezone }: Pick<Task, 'timezone'>): FieldError[] {
 }
 
 /** The task with its first slot, or why its schedule cannot be kept. A zone that is none is a fault of `zoneFaults`. */
-export function scheduled(task: Task, place: Place): { task: Task; faults: FieldError[] } {
+export function scheduled(task: Task, here: Here): { task: Task; faults: FieldError[] } {
   const zone = zoneFaults(task).length > 0 ? null : task.timezone;
-  const slot = firstSlot(scheduleOf({ ...task, timezone: zone }, place.timezone), place.now);
+  const slot = firstSlot(scheduleOf({ ...task, timezone: zone }, here.timezone), here.now);
   switch (slot.kind) {
     case 'slot':
       return { task: { ...task, nextRun: slot.at, attempts: 0 }, faults: [] };

@@ -4,7 +4,6 @@ import type { RunOutcome } from '../domain/outcome.ts';
 import { Problem } from '../domain/problem.ts';
 import { renderTaskPrompt, type Task } from '../domain/task.ts';
 import type { LiveTaskRun, NotClaimed, StartTaskRun } from '../runs/runs.ts';
-import type { TaskClaim } from '../store/store.ts';
 import type { TaskDeps } from './deps.ts';
 
 export type RunTaskDeps = TaskDeps & {
@@ -25,8 +24,20 @@ export type TaskRunResult = {
   nextRun: string | null;
 };
 
-/** Resolves when the run has ended and is on the volume; rejects with a `Problem` when there is no answer. */
+/** Resolves when the run has ended and is on the volume; rejects with a `Problem` that names the task when there is no answer. */
 export async function runTask(
+  deps: RunTaskDeps,
+  input: { taskId: string; slot: string | null },
+): Promise<({ kind: 'ran' } & TaskRunResult) | NotClaimed> {
+  try {
+    return await run(deps, input);
+  } catch (error) {
+    if (!(error instanceof Problem) || error.context.taskId !== undefined) throw error;
+    throw new Problem(error.code, error.message, { ...error.context, taskId: input.taskId, cause: error });
+  }
+}
+
+async function run(
   deps: RunTaskDeps,
   { taskId, slot }: { taskId: string; slot: string | null },
 ): Promise<({ kind: 'ran' } & TaskRunResult) | NotClaimed> {
@@ -38,25 +49,15 @@ export async function runTask(
     message: {
       sender: 'scheduler',
       senderName: 'Scheduled task',
-      render: (task) => renderTaskPrompt(task, { now, timezone }),
+      render: ({ task, attempt }) => renderTaskPrompt(task, { attempt, now, timezone }),
     },
     options: (task) => optionsOf(task, maxExecutionMs),
   });
   if (started.kind !== 'started') return started;
-  const { claim, outcome } = started.run;
-  return { kind: 'ran', ...(await resultOf(deps, claim, outcome)) };
-}
-
-async function resultOf(deps: TaskDeps, claim: TaskClaim, ended: Promise<RunOutcome>): Promise<TaskRunResult> {
-  const taskId = claim.task.id;
-  try {
-    const outcome = await ended;
-    const task = await deps.store.getTask(taskId);
-    return { taskId, slot: claim.slot, attempt: claim.attempt, outcome, nextRun: task?.nextRun ?? null };
-  } catch (error) {
-    if (!(error instanceof Problem)) throw error;
-    throw new Problem(error.code, error.message, { ...error.context, taskId, cause: error });
-  }
+  const { attempt } = started.run.claim;
+  const outcome = await started.run.outcome;
+  const task = await deps.store.getTask(taskId);
+  return { kind: 'ran', taskId, slot, attempt, outcome, nextRun: task?.nextRun ?? null };
 }
 
 function optionsOf(task: Task, maxExecutionMs: number) {

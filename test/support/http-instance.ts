@@ -9,6 +9,7 @@ import type { Log } from '../../src/lib/log.ts';
 import { Runs } from '../../src/runs/runs.ts';
 import type { InstalledSkills, Skills } from '../../src/skills/skills.ts';
 import type { Store } from '../../src/store/store.ts';
+import { nextDueAt } from '../../src/tasks/read.ts';
 import { type Frame, readFrames } from './frames.ts';
 import type { ScriptedAgent } from './http-agent.ts';
 import { checkAgainstContract } from './http-contract.ts';
@@ -97,7 +98,7 @@ export function makeInstance(deps: InstanceDeps, input: InstanceInput): Instance
   const stopReasons: (string | null)[] = [];
   const app = createApp({
     operations,
-    health: input.health ?? (() => readHealth({ ...deps, volumes })),
+    health: input.health ?? (() => readHealth({ ...deps, volumes, nextDueAt: () => nextDueAt(deps) })),
     stopping: input.stopping ?? (() => false),
     requestStop: (reason) => stopReasons.push(reason),
     log,

@@ -63,7 +63,7 @@ async function claimAt(now: string, owner = 'here'): Promise<TaskClaim> {
     slot: task.nextRun,
     runId: `run-${now}`,
     newSessionId: '8f1c4a52-3a0f-4f6e-9d3e-0d3a4d7f2b11',
-    message: { id: `msg-${now}`, sender: 'scheduler', senderName: 'Scheduled task', render: ({ prompt }) => prompt },
+    message: { id: `msg-${now}`, sender: 'scheduler', senderName: 'Scheduled task', render: ({ task: { prompt } }) => prompt },
     owner,
     at: now,
     leaseExpiresAt: leaseEnd(now, leaseMs),
@@ -74,7 +74,7 @@ async function claimAt(now: string, owner = 'here'): Promise<TaskClaim> {
 
 /** When the task could be claimed next. */
 function leaseExpiresAt(): Promise<string | null> {
-  return store.nextDueAt(at(0));
+  return store.nextDueAt({ at: at(0), heldUpUntil: at(0) });
 }
 
 async function pass(ms: number): Promise<void> {

@@ -60,6 +60,23 @@ describe('after a run', () => {
     expect(decide('interrupted', once, 3)).toMatchObject({ nextRun: null, status: 'completed' });
   });
 
+  it('a clock that was set back meanwhile brings no slot back', () => {
+    const earlier = '2026-06-01T07:59:30.000Z';
+    const run = { status: 'success', slot, attempt: 1, now: earlier, timezone: 'UTC' } as const;
+    expect(decideAfterRun(task, run).nextRun).toBe('2026-06-01T08:01:00.000Z');
+    const cron = { ...task, scheduleType: 'cron', scheduleValue: '* * * * *' } as const;
+    expect(decideAfterRun(cron, run).nextRun).toBe('2026-06-01T08:01:00.000Z');
+  });
+
+  it('a zone that is not known here pauses the task and says why', () => {
+    const cron = { scheduleType: 'cron', scheduleValue: '0 9 * * *', timezone: 'Mars/Olympus' } as const;
+    expect(decide('success', cron)).toMatchObject({
+      nextRun: null,
+      status: 'paused',
+      fault: expect.stringContaining('"Mars/Olympus" is not known here'),
+    });
+  });
+
   it('a schedule of 1.x that cannot be kept pauses its task and says why', () => {
     expect(decide('success', { scheduleValue: '5m' })).toMatchObject({
       nextRun: null,
@@ -91,7 +108,7 @@ describe('what a task keeps of its last run', () => {
 });
 
 describe('the prompt of a task', () => {
-  const place = { now: '2026-01-05T14:30:00.000Z', timezone: 'America/New_York' };
+  const place = { attempt: 1, now: '2026-01-05T14:30:00.000Z', timezone: 'America/New_York' };
 
   it('is marked, and tells the local time in the zone of the task or else of the server', () => {
     expect(renderTaskPrompt(task, place)).toBe(
@@ -102,8 +119,12 @@ describe('the prompt of a task', () => {
     );
   });
 
+  it('has the server’s time where the zone of the task is not known', () => {
+    expect(renderTaskPrompt({ ...task, timezone: 'Mars/Olympus' }, place)).toContain('9:30 AM (America/New_York)');
+  });
+
   it('tells of an attempt that was cut off', () => {
-    expect(renderTaskPrompt({ ...task, attempts: 2 }, place)).toContain(
+    expect(renderTaskPrompt(task, { ...place, attempt: 2 })).toContain(
       '\nAttempt 2 of 3: the one before was cut off and may have done part of the work.\n\nWater the plants.',
     );
   });

@@ -1,13 +1,11 @@
 /** POST /task/check, POST /task/trigger, GET /task/:id/runs */
 
 import type { z } from '@hono/zod-openapi';
-import { Problem } from '../../domain/problem.ts';
 import { type CheckDeps, checkTasks } from '../../tasks/check.ts';
 import { listTaskRuns } from '../../tasks/read.ts';
 import type { TaskRunResult } from '../../tasks/run-task.ts';
 import { triggerTask } from '../../tasks/trigger.ts';
 import { type AppContext, noteTask } from '../context.ts';
-import { withTask } from '../errors.ts';
 import { taskParams as params } from '../id-param.ts';
 import { pageQuery, toListInput } from '../paging.ts';
 import { type App, addRoute, defineRoute, noBody, none } from '../route.ts';
@@ -86,13 +84,9 @@ export function addTaskRunRoutes(app: App, { operations }: TaskRunRouteDeps): vo
 
   addRoute(app, triggerTaskRoute, async (c, { body: { task_id: id } }) => {
     noteTask(c, id);
-    try {
-      const result = await triggerTask(operations, id);
-      noteRun(c, result);
-      return c.json(toExecutedJson(result));
-    } catch (error) {
-      throw error instanceof Problem ? withTask(error, id) : error;
-    }
+    const result = await triggerTask(operations, id);
+    noteRun(c, result);
+    return c.json(toExecutedJson(result));
   });
 
   addRoute(app, listTaskRunsRoute, async (c, { params: { id }, query }) => {

@@ -1,0 +1,16 @@
+/** What is answered only once it is on the persistent volume. */
+
+import { Problem, type ProblemContext } from '../domain/problem.ts';
+
+/** Does the work, a sync above all. Rejects with `not_durable` (503) and this detail when it fails, whatever the cause. */
+export async function durably(
+  work: () => Promise<void>,
+  detail: string,
+  context: Pick<ProblemContext, 'conversationId' | 'taskId'> = {},
+): Promise<void> {
+  try {
+    await work();
+  } catch (cause) {
+    throw new Problem('not_durable', detail, { ...context, cause });
+  }
+}
