@@ -5,7 +5,8 @@
  * finished by a repeated DELETE or by the next start.
  */
 
-import { conversationBusy, conversationNotFound, Problem } from '../domain/problem.ts';
+import { conversationBusy, conversationNotFound } from '../domain/problem.ts';
+import { durably } from '../lib/durable.ts';
 import type { Log } from '../lib/log.ts';
 import type { Store } from '../store/store.ts';
 
@@ -22,34 +23,38 @@ export async function deleteConversation(deps: DeleteDeps, id: string): Promise<
   // Also before "not found": that answer may rest on a deletion whose own sync failed.
   await syncDeletion(deps, id);
   if (outcome.kind === 'not_found') throw conversationNotFound(id);
-  await durably(id, "the agent's transcript of the conversation could not be removed; try again later", async () => {
-    for (const sessionId of outcome.sessionIds) await deps.agent.forget(sessionId);
-    await deps.agent.forgetArchives(outcome.sessionIds);
-    await deps.store.forgetSessions(id);
-  });
+  const failure = "the agent's transcripts of the conversation could not be removed; try again later";
+  await durably(() => forget(deps, { ownerId: id, sessionIds: outcome.sessionIds }), failure, { conversationId: id });
   await syncDeletion(deps, id);
 }
 
-/** At start: what deletions before it left to do. Never rejects; what cannot be done now is tried at the next start. */
+/**
+ * At start: transcripts that deletions before it, or isolated runs that were cut off, left behind. Never rejects; what cannot
+ * be done now is tried at the next start.
+ */
 export async function finishDeletions(deps: DeleteDeps & { log: Log }): Promise<void> {
   const failed = (error: unknown) =>
-    deps.log.error({ err: error }, 'transcripts of a deleted conversation could not be removed');
+    deps.log.error({ err: error }, 'transcripts that nobody needs could not be removed');
   try {
-    for (const id of await deps.store.listUnforgotten()) await deleteConversation(deps, id).catch(failed);
+    for (const ownerId of await deps.store.listUnforgotten()) {
+      const sessionIds = await deps.store.listSessions(ownerId);
+      await forget(deps, { ownerId, sessionIds }).catch(failed);
+    }
+    await deps.volume.sync();
   } catch (error) {
     failed(error);
   }
 }
 
-function syncDeletion(deps: DeleteDeps, id: string): Promise<void> {
-  const failure = 'the deletion could not be written to the persistent volume; try again later';
-  return durably(id, failure, () => deps.volume.sync());
+type Unneeded = { ownerId: string; sessionIds: string[] };
+
+async function forget({ agent, store }: DeleteDeps, { ownerId, sessionIds }: Unneeded): Promise<void> {
+  for (const sessionId of sessionIds) await agent.forget(sessionId);
+  await agent.forgetArchives(sessionIds);
+  await store.forgetSessions(ownerId);
 }
 
-async function durably(id: string, failure: string, work: () => Promise<void>): Promise<void> {
-  try {
-    await work();
-  } catch (cause) {
-    throw new Problem('not_durable', failure, { conversationId: id, retryAfterS: 5, cause });
-  }
+function syncDeletion(deps: DeleteDeps, id: string): Promise<void> {
+  const failure = 'the deletion could not be written to the persistent volume; try again later';
+  return durably(() => deps.volume.sync(), failure, { conversationId: id });
 }

@@ -9,6 +9,7 @@ import { isFinal, type NumberedEvent, type RunEvent } from '../domain/event.ts';
 export class EventLog {
   readonly #events: NumberedEvent[] = [];
   readonly #outbound = new Set<string>();
+  #takesOutbound = true;
   #closed = false;
   #wake = Promise.withResolvers<void>();
 
@@ -16,15 +17,22 @@ export class EventLog {
     if (this.#closed) throw new Error(`event ${event.type} after the last event of a run`);
     this.#events.push({ number: this.#events.length + 1, event });
     this.#closed = isFinal(event);
+    if (this.#closed) this.#takesOutbound = false;
     this.#wake.resolve();
     this.#wake = Promise.withResolvers<void>();
   }
 
-  /** Once a message, whoever is first; too late, after the last event, it is left to the next answer. */
+  /** Each message once. Nothing of a message that comes after `closeOutbound`: it is the next answer's. */
   tellOutbound(message: OutboundMessage): void {
-    if (this.#closed || this.#outbound.has(message.id)) return;
+    if (!this.#takesOutbound || this.#outbound.has(message.id)) return;
     this.#outbound.add(message.id);
     this.append({ type: 'outbound', message });
+  }
+
+  /** These are what the run delivers, and there are no others. */
+  closeOutbound(delivered: OutboundMessage[]): void {
+    for (const message of delivered) this.tellOutbound(message);
+    this.#takesOutbound = false;
   }
 
   /** Ends after the last event of the run. */

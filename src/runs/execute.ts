@@ -6,18 +6,17 @@
  * - `done` and a returned outcome mean that the outcome is on the volume.
  */
 
-import { randomUUID } from 'node:crypto';
 import type { AgentResult } from '../agent/agent.ts';
 import type { RunOutcome } from '../domain/outcome.ts';
 import { Problem, type ProblemBody } from '../domain/problem.ts';
-import { noUsage, type RunOptions } from '../domain/run.ts';
-import { decideAfterRun, summarizeRun } from '../domain/task.ts';
+import type { RunOptions } from '../domain/run.ts';
 import type { Clock } from '../lib/clock.ts';
 import { newId } from '../lib/ids.ts';
-import type { AcceptedRun, SettleRun, TaskClaim } from '../store/store.ts';
+import type { AcceptedRun, SettleRun } from '../store/store.ts';
 import { type AskDeps, askAgent } from './ask-agent.ts';
 import type { EventLog } from './event-log.ts';
 import { Recorder } from './recorder.ts';
+import { decideSession, forgetRunSessions, settle, settleTask } from './settle.ts';
 
 export type ExecuteDeps = AskDeps & {
   clock: Clock;
@@ -85,26 +84,27 @@ async function runAndSettle(
       'the session does not hold the reply; the next run begins a fresh one, told of the stored messages',
     );
   const at = deps.clock.now();
-  const settled = await settle(deps, {
-    runId: run.id,
-    fencingToken: run.fencingToken,
-    status,
-    reply,
-    error,
-    sessionId,
-    seen,
-    model: result.model,
-    usage: result.usage,
-    costUsd: result.costUsd,
-    numTurns: result.numTurns,
-    task: claim === null ? null : settleTask(deps, { claim, status, error, result: text, at }),
-    at,
-  });
-  for (const outbound of settled.outbound) {
-    events.tellOutbound(outbound);
-    events.append({ type: 'chunk', text: outbound.text, sender: outbound.sender });
-  }
-  if (ask.kind === 'alone') await forgetSessions(deps, run.id);
+  const settled = await settle(
+    deps,
+    {
+      runId: run.id,
+      fencingToken: run.fencingToken,
+      status,
+      reply,
+      error,
+      sessionId,
+      seen,
+      model: result.model,
+      usage: result.usage,
+      costUsd: result.costUsd,
+      numTurns: result.numTurns,
+      task: claim === null ? null : settleTask(deps, { claim, status, error, result: text, at }),
+      at,
+    },
+    events,
+  );
+  for (const { text: sent, sender } of settled.outbound) events.append({ type: 'chunk', text: sent, sender });
+  if (ask.kind === 'alone') await forgetRunSessions(deps, run.id);
   return {
     runId: run.id,
     ...(ask.kind === 'conversation'
@@ -147,88 +147,6 @@ function decideStatus(
     status: 'cancelled',
     error: new Problem('run_cancelled', `the run was ended ${by}; the text until then is kept`).toBody(),
   };
-}
-
-/** What the task keeps of its run, and when it is due next. */
-function settleTask(
-  deps: ExecuteDeps,
-  run: {
-    claim: TaskClaim;
-    status: SettleRun['status'];
-    error: ProblemBody | null;
-    result: string | null;
-    at: string;
-  },
-): SettleRun['task'] {
-  const { task, slot, attempt } = run.claim;
-  const { timezone } = deps.settings;
-  const after =
-    slot === null ? null : decideAfterRun(task, { status: run.status, slot, attempt, now: run.at, timezone });
-  if (after !== null && after.fault !== null)
-    deps.log.warn({ task_id: task.id, reason: after.fault }, 'the task has no next time and is paused');
-  return { result: run.result, lastResult: summarizeRun(run), after };
-}
-
-/** Best effort: what is left now goes at the next start. */
-async function forgetSessions(deps: ExecuteDeps, runId: string): Promise<void> {
-  try {
-    for (const sessionId of await deps.store.listSessions(runId)) await deps.agent.forget(sessionId);
-    await deps.store.forgetSessions(runId);
-  } catch (error) {
-    deps.log.warn({ run_id: runId, err: error }, 'the transcript of an isolated run is left until the next start');
-  }
-}
-
-/**
- * The session that the conversation goes on with. One that never took the prompt does not take the place of the one
- * that it has. One that lacks the reply (a full MEMORY_DIR, a killed process) would go on without knowing it: an id
- * without a transcript in its place makes the next run begin afresh.
- */
-function decideSession(
-  result: AgentResult,
-  { accepted, hasReply }: { accepted: AcceptedRun; hasReply: boolean },
-): { sessionId: string; seen: boolean } {
-  if (hasReply && !result.replyKept) return { sessionId: randomUUID(), seen: false };
-  return { sessionId: result.promptTaken ? result.sessionId : accepted.sessionId, seen: result.promptTaken };
-}
-
-/** Settles and syncs. What could not be made durable was not delivered either. */
-async function settle(deps: ExecuteDeps, input: SettleRun) {
-  const settled = await deps.store.settleRun(input).catch((error: unknown) => abandon(deps, input, error));
-  if (settled.kind === 'lost')
-    throw new Problem('run_lost', 'another instance took this run over; look at the conversation and try again');
-  try {
-    await deps.volume.sync();
-  } catch (error) {
-    await deps.store.undeliver(settled.outbound.map((outbound) => outbound.id));
-    throw new Problem('not_durable', 'the answer could not be written to the persistent volume; try again later', {
-      ...(settled.run.conversationId === null ? {} : { conversationId: settled.run.conversationId }),
-      retryAfterS: 5,
-      cause: error,
-    });
-  }
-  return settled;
-}
-
-/**
- * The reply could not be stored, on a full disk for example. The least that there is to write must still end the run, or
- * its conversation would stay busy until a restart.
- */
-async function abandon(deps: ExecuteDeps, input: SettleRun, cause: unknown): Promise<never> {
-  const problem = new Problem('internal_error', 'internal error', { cause });
-  deps.log.error({ run_id: input.runId, err: cause }, 'the reply could not be stored');
-  const settled = await deps.store.settleRun({
-    ...input,
-    status: 'error',
-    reply: null,
-    error: problem.toBody(),
-    usage: noUsage,
-    costUsd: 0,
-    numTurns: 0,
-    task: input.task === null ? null : { ...input.task, result: null, lastResult: `Error: ${problem.message}` },
-  });
-  if (settled.kind === 'settled') await deps.store.undeliver(settled.outbound.map((outbound) => outbound.id));
-  throw problem;
 }
 
 function hasMarker(marker: string, texts: string[]): boolean {

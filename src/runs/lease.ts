@@ -37,6 +37,14 @@ export function keepLease(deps: LeaseDeps, claim: TaskClaim, onLost: () => void)
       log.warn({ task_id: taskId, err: error }, 'the lease of a task could not be renewed');
     }
   };
-  const timer = setInterval(() => void renew(), leaseMs / renewalsPerLease);
+  let renewing = false;
+  const timer = setInterval(() => {
+    // A slow volume is not asked for more before it has answered.
+    if (renewing) return;
+    renewing = true;
+    void renew().finally(() => {
+      renewing = false;
+    });
+  }, leaseMs / renewalsPerLease);
   return { stop: () => clearInterval(timer) };
 }

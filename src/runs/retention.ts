@@ -25,6 +25,7 @@ const everyMs = 3_600_000;
 export class Retention {
   readonly #deps: RetentionDeps;
   #timer: NodeJS.Timeout | null = null;
+  #stopped = false;
   #running: Promise<void> = Promise.resolve();
 
   constructor(deps: RetentionDeps) {
@@ -32,13 +33,16 @@ export class Retention {
   }
 
   /** Resolves when the first round is done. Never rejects. */
-  start(): Promise<void> {
+  async start(): Promise<void> {
+    // A shutdown may come before the server is warm.
+    if (this.#stopped) return;
     this.#timer ??= setInterval(() => void this.#next(), everyMs);
-    return this.#next();
+    await this.#next();
   }
 
   /** Waits for the round under way. Idempotent. */
   async stop(): Promise<void> {
+    this.#stopped = true;
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#timer = null;
     await this.#running;

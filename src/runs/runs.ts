@@ -13,6 +13,7 @@ import type { RunOutcome } from '../domain/outcome.ts';
 import { conversationBusy, conversationNotFound, Problem } from '../domain/problem.ts';
 import type { RunOptions } from '../domain/run.ts';
 import type { Task } from '../domain/task.ts';
+import { durably } from '../lib/durable.ts';
 import { newId } from '../lib/ids.ts';
 import type { AcceptedRun, AddOutbound, ClaimOutcome, TaskClaim } from '../store/store.ts';
 import { EventLog } from './event-log.ts';
@@ -37,7 +38,7 @@ export type StartTaskRun = {
   taskId: string;
   /** The due time to run it for; null runs it now and leaves its schedule alone. */
   slot: string | null;
-  message: { sender: string; senderName: string; render: (task: Task) => string };
+  message: { sender: string; senderName: string; render: (claim: TaskClaim) => string };
   options: (task: Task) => RunOptions;
 };
 
@@ -97,20 +98,23 @@ export class Runs {
   }
 
   /**
-   * A message for whoever waits for the run, or for the next answer of the conversation. It is stored before it is told.
-   * Null when the run is over or the conversation unknown; rejects with a `Problem` (503) when it may not survive.
+   * A message for whoever waits for the run, or for the next answer of the conversation. It is on the volume before it is
+   * told. Null when the run is over or the conversation unknown; rejects with a `Problem` (503), and then it was not sent.
    */
   async sendMessage(input: Pick<AddOutbound, 'from' | 'text' | 'sender'>): Promise<OutboundMessage | null> {
     const { store, volume, clock } = this.#deps;
     const message = await store.addOutbound({ ...input, id: newId('out'), at: clock.now() });
     if (message === null) return null;
     try {
-      await volume.sync();
-    } catch (cause) {
-      throw new Problem('not_durable', 'the message could not be written to the persistent volume; it may get lost', {
-        retryAfterS: 5,
-        cause,
-      });
+      const failure = 'the message could not be written to the persistent volume; it was not sent';
+      await durably(
+        () => volume.sync(),
+        failure,
+        message.conversationId === null ? {} : { conversationId: message.conversationId },
+      );
+    } catch (error) {
+      await this.#withdraw(() => store.withdrawOutbound(message.id), { outbound_id: message.id });
+      throw error;
     }
     for (const run of this.#active.values()) {
       const { from } = input;
@@ -181,7 +185,7 @@ export class Runs {
     });
     if (accepted.kind === 'not_found') throw conversationNotFound(conversationId ?? '');
     if (accepted.kind === 'busy') throw conversationBusy(conversationId ?? '');
-    await this.#makeDurable(accepted, conversationId === null ? {} : { conversationId });
+    await this.#syncAccepted(accepted, conversationId === null ? {} : { conversationId });
     return accepted;
   }
 
@@ -198,32 +202,30 @@ export class Runs {
       at,
       leaseExpiresAt: leaseEnd(at, leaseMs),
     });
-    if (claimed.kind === 'accepted') await this.#makeDurable(claimed, { taskId });
+    if (claimed.kind === 'accepted') await this.#syncAccepted(claimed, { taskId });
     return claimed;
   }
 
-  async #makeDurable(accepted: AcceptedRun, context: { conversationId?: string; taskId?: string }): Promise<void> {
+  async #syncAccepted({ run }: AcceptedRun, context: { conversationId?: string; taskId?: string }): Promise<void> {
+    const { store, volume } = this.#deps;
     try {
-      await this.#deps.volume.sync();
-    } catch (cause) {
-      await this.#withdraw(accepted);
-      throw new Problem(
-        'not_durable',
-        'the request could not be written to the persistent volume; nothing was stored',
-        { ...context, retryAfterS: 5, cause },
-      );
+      const failure = 'the request could not be written to the persistent volume; nothing was stored';
+      await durably(() => volume.sync(), failure, context);
+    } catch (error) {
+      await this.#withdraw(() => store.withdrawRun(run.id, run.fencingToken), { run_id: run.id });
+      throw error;
     }
   }
 
   /** Never rejects: the caller is told of the sync that failed, whatever else does. */
-  async #withdraw({ run }: AcceptedRun): Promise<void> {
-    const { store, volume, log } = this.#deps;
+  async #withdraw(undo: () => Promise<void>, logFields: object): Promise<void> {
+    const { volume, log } = this.#deps;
     try {
-      await store.withdrawRun(run.id, run.fencingToken);
-      // Another request's sync may have carried the run to the volume meanwhile.
+      await undo();
+      // Another request's sync may have carried it to the volume meanwhile.
       await volume.sync();
     } catch (error) {
-      log.warn({ run_id: run.id, err: error }, 'what is left of a refused run goes with the next sync or restart');
+      log.warn({ ...logFields, err: error }, 'what is left of a refused request goes with the next sync or restart');
     }
   }
 

@@ -249,7 +249,7 @@ describe('DELETE /chat/:id', () => {
       throw new Error('EROFS');
     };
     await app.finishDeletions();
-    expect(app.logs().filter(({ level }) => level === 'error')).toMatchObject([{ err: { code: 'not_durable' } }]);
+    expect(app.logs().filter(({ level }) => level === 'error')).toMatchObject([{ err: { message: 'EROFS' } }]);
     app.agent.beforeForget = () => undefined;
     await app.finishDeletions();
     expect(app.agent.forgotten).toEqual([body.session_id]);

@@ -158,8 +158,8 @@ describe('POST /chat with stream: true', () => {
     const frames = await collect(await app.stream({ message: 'y', conversation_id: body.conversation_id }));
     expect(frames.slice(2, -1).map(({ event, data }) => ({ event, ...data }))).toEqual([
       { event: 'outbound', text: 'from out-1', sender: 'Timer' },
-      { event: 'chunk', text: 'from out-1', sender: 'Timer' },
       { event: 'outbound', text: 'from out-2', sender: null },
+      { event: 'chunk', text: 'from out-1', sender: 'Timer' },
       { event: 'chunk', text: 'from out-2', sender: null },
     ]);
     expect(textOf(frames)).toBe('Hello.');
