@@ -1,5 +1,8 @@
 /** Time zones of the IANA database. */
 
+/** Longer than any name of one. */
+export const maxTimezoneCharacters = 100;
+
 /**
  * The zone in the database's spelling: programs that the agent runs look it up as a file, case and all. A newer name stays
  * what it is, though Intl may answer with the older one. Null for an offset, which Intl knows and they do not, and for what

@@ -6,14 +6,12 @@
  */
 
 import { z } from '@hono/zod-openapi';
-import { scheduleTypes } from '../domain/schedule.ts';
+import { maxScheduleCharacters, minIntervalMs, scheduleTypes } from '../domain/schedule.ts';
 import { contextModes, defaultMaxAttempts, maxMaxAttempts, taskIdPattern, taskStatuses } from '../domain/task.ts';
+import { maxTimezoneCharacters } from '../domain/timezone.ts';
 import type { CreateTask } from '../tasks/create.ts';
 import type { TaskChanges } from '../tasks/update.ts';
 import { givenId, name } from './text-fields.ts';
-
-const maxScheduleCharacters = 200;
-const maxZoneCharacters = 100;
 
 const prompt = z.string().openapi({
   description: 'What the agent is asked. Not blank; given to the model as it is, after the local time.',
@@ -26,8 +24,8 @@ const scheduleValue = z
   .openapi({
     description:
       '`cron`: 5 fields, 6 with seconds, or a name such as `@daily`; a local time that does not exist that day runs at the ' +
-      'next valid one, one that comes twice runs once. `interval`: whole milliseconds, at least 1000, digits only. `once`: ' +
-      'local time, `YYYY-MM-DDTHH:MM[:SS]`, without a zone; one that is past is due at once.',
+      `next valid one, one that comes twice runs once. \`interval\`: whole milliseconds, at least ${minIntervalMs}, digits only. ` +
+      '`once`: local time, `YYYY-MM-DDTHH:MM[:SS]`, without a zone; one that is past is due at once.',
     example: '0 9 * * MON-FRI',
   });
 const contextMode = z.enum(contextModes).openapi({
@@ -40,7 +38,7 @@ const conversationId = givenId.openapi({
     'unknown one is a 404.',
   example: 'conv-0f6a1c9e-7f3d-4a62-9a53-0d0b1a4a7c11',
 });
-const timezone = z.string().max(maxZoneCharacters).openapi({
+const timezone = z.string().max(maxTimezoneCharacters).openapi({
   description: 'IANA zone of the schedule and of the time that the agent is told.',
   example: 'Europe/Berlin',
 });

@@ -1,10 +1,7 @@
 /** Text that several requests have: names, and ids of other makes. */
 
 import { z } from '@hono/zod-openapi';
-
-const maxNameCharacters = 200;
-/** Ids of other makes are taken too (PicoClaw 1.x let callers choose some), but not without end. */
-const maxIdCharacters = 500;
+import { maxIdCharacters, maxNameCharacters } from '../domain/text.ts';
 
 export const nonBlank = z.string().refine((text) => text.trim() !== '', { error: 'must not be blank' });
 export const name = nonBlank.max(maxNameCharacters);

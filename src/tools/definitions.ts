@@ -8,9 +8,10 @@
 import { z } from 'zod';
 import { invalidRequest } from '../domain/invalid-request.ts';
 import { Problem } from '../domain/problem.ts';
-import { scheduleTypes } from '../domain/schedule.ts';
+import { maxScheduleCharacters, minIntervalMs, scheduleTypes } from '../domain/schedule.ts';
 import { contextModes } from '../domain/task.ts';
-import { textFault } from '../domain/text.ts';
+import { maxIdCharacters, maxNameCharacters, textFault } from '../domain/text.ts';
+import { maxTimezoneCharacters } from '../domain/timezone.ts';
 import { listAllTasks } from './list-tasks.ts';
 import { describeState } from './task-text.ts';
 import { defineTool, type Tool } from './tool.ts';
@@ -20,12 +21,15 @@ const text = z.string().check((context) => {
   if (message !== null) context.issues.push({ code: 'custom', message, input: context.value });
 });
 
-const taskId = text.min(1).describe('The id of the task, as schedule_task and list_tasks tell it.');
+const id = text.min(1).max(maxIdCharacters);
+const taskId = id.describe('The id of the task, as schedule_task and list_tasks tell it.');
 const scheduleType = z.enum(scheduleTypes).describe('How schedule_value is read.');
-const scheduleValue = text.describe(
-  'cron: "0 9 * * 1-5" (5 fields, or 6 with seconds first, or a name such as "@daily"). interval: milliseconds in digits, ' +
-    '"3600000". once: local time without a zone suffix, "2026-12-31T18:30:00".',
-);
+const scheduleValue = text
+  .max(maxScheduleCharacters)
+  .describe(
+    'cron: "0 9 * * 1-5" (5 fields, or 6 with seconds first, or a name such as "@daily"). interval: milliseconds in digits, ' +
+      '"3600000". once: local time without a zone suffix, "2026-12-31T18:30:00".',
+  );
 const contextMode = z
   .enum(contextModes)
   .describe(
@@ -44,7 +48,7 @@ const sendMessageTool = defineTool({
   input: z.strictObject({
     text,
     sender: text
-      .max(200)
+      .max(maxNameCharacters)
       .refine((name) => name.trim() !== '', { error: 'must not be blank' })
       .exactOptional()
       .describe('The name or role in which you speak, if not your own.'),
@@ -61,7 +65,7 @@ const scheduleTask = defineTool({
   description: `Schedules a task: an agent is given its prompt when it is due, later or again and again, and works on it by itself.
 schedule_type and schedule_value go together:
 - cron, "0 9 * * 1-5": at 9:00 from Monday to Friday.
-- interval, "3600000": every hour, for the first time in an hour; at least "1000".
+- interval, "3600000": every hour, for the first time in an hour; at least "${minIntervalMs}".
 - once, "2026-12-31T18:30:00": at this local time; one that is past is due at once.
 Times of cron and once are in the task's time zone. An outside cron makes the server look for due tasks: a task runs soon after its time, not to the second.`,
   input: z.strictObject({
@@ -71,8 +75,7 @@ Times of cron and once are in the task's time zone. An outside cron makes the se
     context_mode: contextMode
       .describe(`${contextMode.description} Without it: group where there is a conversation, else isolated.`)
       .exactOptional(),
-    target_conversation_id: text
-      .min(1)
+    target_conversation_id: id
       .exactOptional()
       .describe('The conversation that the task belongs to. Without it: the one that you are in.'),
     id: text
@@ -80,7 +83,10 @@ Times of cron and once are in the task's time zone. An outside cron makes the se
       .describe(
         'A name for the task, such as "daily-report": letters, digits, ".", "_", "-". Without it: a random one.',
       ),
-    timezone: text.exactOptional().describe('Such as "Europe/Berlin". Without it: the server\'s.'),
+    timezone: text
+      .max(maxTimezoneCharacters)
+      .exactOptional()
+      .describe('Such as "Europe/Berlin". Without it: the server\'s.'),
   }),
   annotations: { ...harmless, title: 'Schedule a task', idempotentHint: false },
   act: async ({ backend, now }, args) => {

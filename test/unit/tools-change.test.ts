@@ -64,6 +64,9 @@ describe.each(toolWays)('%s', (way) => {
         text: 'task_id: must not be empty; got ""',
         isError: true,
       });
+      expect((await call(tool, { task_id: 'a'.repeat(501), ...change })).text).toMatch(
+        /^task_id: must have at most 500 characters; got "a{40}"…$/,
+      );
       expect(await stored('hourly')).toMatchObject({ prompt: 'Look.', status: 'active' });
     },
   );
@@ -110,6 +113,11 @@ describe.each(toolWays)('%s', (way) => {
       'a schedule that cannot be kept',
       { schedule_type: 'cron' },
       /^schedule_value: must have 5 fields .*; got "3600000"$/,
+    ],
+    [
+      'a schedule without end',
+      { schedule_value: '9'.repeat(201) },
+      /^schedule_value: must have at most 200 characters; got "9{40}"…$/,
     ],
     ['a blank prompt', { prompt: '' }, /^prompt: must not be blank/],
     [

@@ -129,6 +129,17 @@ describe.each(toolWays)('%s', (way) => {
       { schedule_type: 'once', schedule_value: '2026-02-30T09:00' },
       /^schedule_value: .*not in the calendar/,
     ],
+    [
+      'a schedule without end',
+      { schedule_value: '9'.repeat(201) },
+      /^schedule_value: must have at most 200 characters; got "9{40}"…$/,
+    ],
+    ['a zone without end', { timezone: 'a'.repeat(101) }, /^timezone: must have at most 100 characters; got "a{40}"…$/],
+    [
+      'a conversation without end',
+      { target_conversation_id: 'a'.repeat(501) },
+      /^target_conversation_id: must have at most 500 characters; got "a{40}"…$/,
+    ],
     ['an unknown zone', { timezone: 'Mars/Olympus' }, /^timezone: must be a time zone .*; got "Mars\/Olympus"$/],
     ['an id with a blank', { id: 'my task' }, /^id: must be 1 to 64 letters/],
     ['an id that is a path', { id: 'check' }, /^id: must not be "check"/],
