@@ -9,6 +9,7 @@
  */
 
 import { Cron, CronPattern } from 'croner';
+import { toTimezone } from './timezone.ts';
 
 export const scheduleTypes = ['cron', 'interval', 'once'] as const;
 export type ScheduleType = (typeof scheduleTypes)[number];
@@ -56,7 +57,8 @@ export function firstSlot(schedule: Schedule, now: string): Slot {
 export function nextSlot(schedule: Schedule, { slot, now }: { slot: string; now: string }): Slot {
   switch (schedule.type) {
     case 'cron':
-      return nextOfCron(schedule, now);
+      // The clock may have been set back during the run.
+      return nextOfCron(schedule, now > slot ? now : slot);
     case 'interval': {
       const intervalMs = toIntervalMs(schedule.value);
       if (typeof intervalMs !== 'number') return intervalMs;
@@ -81,6 +83,10 @@ function invalid(message: string): Extract<Slot, { kind: 'invalid' }> {
   return { kind: 'invalid', message };
 }
 
+function unknownZone(timezone: string): Extract<Slot, { kind: 'invalid' }> {
+  return invalid(`needs its time zone, and "${timezone}" is not known here`);
+}
+
 function toIntervalMs(value: string): number | Extract<Slot, { kind: 'invalid' }> {
   const ms = /^\d{1,16}$/.test(value) ? Number(value) : Number.NaN;
   if (ms >= minIntervalMs && ms <= maxIntervalMs) return ms;
@@ -95,6 +101,7 @@ const cronNames = ['@yearly', '@annually', '@monthly', '@weekly', '@daily', '@mi
 function nextOfCron({ value, timezone }: Schedule, now: string): Slot {
   const pattern = toPattern(value);
   if (typeof pattern !== 'string') return pattern;
+  if (toTimezone(timezone) === null) return unknownZone(timezone);
   const next = new Cron(pattern, { ...cronOptions, timezone }).nextRun(new Date(now));
   return next === null ? invalid(`"${value}" names a time that never comes`) : slotAt(next.getTime());
 }
@@ -128,6 +135,7 @@ function toOnce({ value, timezone }: Schedule): Slot {
   const wanted = 'must be a local time for once, YYYY-MM-DDTHH:MM or YYYY-MM-DDTHH:MM:SS, without a zone';
   const [, year, month, day, hour, minute, second = '00'] = localTime.exec(value) ?? [];
   if (year === undefined) return invalid(wanted);
+  if (toTimezone(timezone) === null) return unknownZone(timezone);
   const none = invalid(`${wanted}; "${value}" is not in the calendar`);
   try {
     const at = new Cron([second, minute, hour, day, month, '*', year].join(' '), { ...cronOptions, timezone });
