@@ -57,14 +57,15 @@ async function reloadNow(deps: SkillsDeps): Promise<InstalledSkills> {
 
 const maxAttempts = 3;
 
-/** What vanishes while it is read, or is there suddenly, somebody is replacing: a deployment, another instance. */
+/** How a step fails that somebody else has just done or undone: a deployment, another instance on this volume. */
+const overtaken = ['ENOENT', 'EEXIST', 'EISDIR', 'ENOTEMPTY'];
+
 async function installPatiently(deps: SkillsDeps): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await installSkills(deps);
     } catch (error) {
-      const code = codeOf(error);
-      if (attempt === maxAttempts || (code !== 'ENOENT' && code !== 'EEXIST')) throw error;
+      if (attempt === maxAttempts || !overtaken.includes(codeOf(error) ?? '')) throw error;
     }
   }
 }

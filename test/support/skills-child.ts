@@ -3,7 +3,7 @@
  * does, which it names on standard output. Arguments: the memory folder, the two sources, the beginning of the names.
  */
 
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { createSkills } from '../../src/skills/skills.ts';
@@ -21,9 +21,11 @@ const [one, two] = [first, second].map((orgDir) =>
 await one?.reload();
 for (let number = 0; ; number += 1) {
   const name = `${prefix}-${number}`;
-  const folder = join(memoryDir, '.claude/skills', name);
-  mkdirSync(folder);
-  writeFileSync(join(folder, 'SKILL.md'), `---\nname: ${name}\ndescription: About ${name}\n---\n`);
+  // In one step: whoever makes a folder and then a file in it can find it taken over in between.
+  const made = join(memoryDir, `being-made-${prefix}`);
+  mkdirSync(made, { recursive: true });
+  writeFileSync(join(made, 'SKILL.md'), `---\nname: ${name}\ndescription: About ${name}\n---\n`);
+  renameSync(made, join(memoryDir, '.claude/skills', name));
   process.stdout.write(`${name}\n`);
   await (number % 2 === 0 ? two : one)?.reload();
 }

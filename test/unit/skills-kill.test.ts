@@ -71,10 +71,12 @@ async function killed(folders: SkillFolders, other: string, prefix: string, atLe
   const names: string[] = [];
   const lines = createInterface({ input: process_.stdout });
   lines.on('line', (name) => names.push(name));
-  while (names.length < atLeast) await once(lines, 'line');
+  const closed = once(lines, 'close').then(() => true);
+  while (names.length < atLeast)
+    if ((await Promise.race([once(lines, 'line'), closed])) === true) throw new Error('it ended by itself');
   // The moment is the point of the test: somewhere in one of the next reloads.
   await sleep(Math.random() * 60);
   process_.kill('SIGKILL');
-  await Promise.all([once(process_, 'exit'), once(lines, 'close')]);
+  await closed;
   return names;
 }
