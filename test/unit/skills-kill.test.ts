@@ -21,7 +21,7 @@ test('after each SIGKILL the installed set is of one source, and every skill tha
   }
   const made: string[] = [];
   for (let round = 0; round < 12; round += 1) {
-    made.push(...(await killed(folders, other, `made-${round}`)));
+    made.push(...(await killed(folders, other, `made-${round}`, 1 + (round % 3))));
     const bodies = copies.map((name) => folders.installed(`${name}/SKILL.md`).split('\n').at(-2));
     expect(
       [
@@ -43,7 +43,6 @@ test('after each SIGKILL the installed set is of one source, and every skill tha
       else expect(readFileSync(join(folders.dirs.user, name, 'SKILL.md'), 'utf8')).toContain(`About ${name}`);
     }
   }
-  expect(made.length).toBeGreaterThan(12);
 });
 
 test('two instances that reload on one volume at once lose nothing, and there is always a set', async () => {
@@ -64,7 +63,7 @@ test('two instances that reload on one volume at once lose nothing, and there is
 });
 
 /** Resolves to the names of the skills that the process had certainly made, some time after that many. */
-async function killed(folders: SkillFolders, other: string, prefix: string, atLeast = 1): Promise<string[]> {
+async function killed(folders: SkillFolders, other: string, prefix: string, atLeast: number): Promise<string[]> {
   const process_ = spawn(process.execPath, [child, folders.memoryDir, other, folders.dirs.org, prefix], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
