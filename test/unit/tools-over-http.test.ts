@@ -1,7 +1,7 @@
 /** What is wrong with the way to the server is told in words that lead to the fault; `fetch` is the server's double. */
 
 import { createServer } from 'node:http';
-import { expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { startApp } from '../support/http-app.ts';
 import { connectOverHttp } from '../support/tool-client.ts';
 
@@ -79,25 +79,66 @@ test('an answer that is cut off is told', async () => {
   expect((await call('list_tasks')).text).toMatch(/cannot be reached \(terminated\)/);
 });
 
-test.each<[string, () => Response, RegExp]>([
+test.each<[string, () => Response, string]>([
+  ['a long page', () => new Response(`<html>${'a'.repeat(33)}🌱</html>`), `200 and "<html>${'a'.repeat(33)}"…`],
+  ['JSON of another make', () => Response.json({ tasks: [{ id: 7 }] }), String.raw`200 and "{\"tasks\":[{\"id\":7}]}"`],
+  ['an error of another make', () => new Response('Bad gateway', { status: 502 }), '502 and "Bad gateway"'],
   [
-    'a page',
-    () => new Response('<html>', { status: 200 }),
-    /answered with another JSON than expected; is it a PicoClaw/,
+    'an error of version 1',
+    () => Response.json({ error: 'boom' }, { status: 500 }),
+    String.raw`500 and "{\"error\":\"boom\"}"`,
   ],
-  ['JSON of another make', () => Response.json({ tasks: [{ id: 7 }] }), /answered with another JSON than expected/],
-  ['an error of another make', () => new Response('Bad gateway', { status: 502 }), /answered with status 502/],
-  ['an error of version 1', () => Response.json({ error: 'boom' }, { status: 500 }), /answered with status 500/],
-  ['a redirection', () => Response.redirect('https://elsewhere.example/', 301), /answered with status 301/],
-])('%s is told as the answer of another server', async (_, answer, wanted) => {
+  ['a redirection', () => Response.redirect('https://elsewhere.example/', 301), '301 and no body'],
+  [
+    'a problem that is said to be a success',
+    () => Response.json({ code: 'not_found', detail: 'x' }, { status: 202 }),
+    String.raw`202 and "{\"code\":\"not_found\",\"detail\":\"x\"}"`,
+  ],
+])('%s is told as the answer of another server', async (_, answer, shown) => {
   const { call } = await connect(answer);
 
-  const { text, isError } = await call('list_tasks');
-
-  expect(isError).toBe(true);
-  expect(text).toMatch(/^the server at http:\/\/localhost /);
-  expect(text).toMatch(wanted);
+  expect(await call('list_tasks')).toEqual({ text: notPicoClaw(shown), isError: true });
 });
+
+describe('a server that is not PicoClaw and answers everything alike', () => {
+  const interval = { prompt: 'Look.', schedule_type: 'interval', schedule_value: '3600000' };
+  const calls: [string, Record<string, unknown>, { conversationId?: string }][] = [
+    ['send_message', { text: 'Deployed.' }, { conversationId: 'conv-1' }],
+    ['schedule_task', interval, {}],
+    ['schedule_task', interval, { conversationId: 'conv-1' }],
+    ['list_tasks', {}, {}],
+    ['pause_task', { task_id: 'hourly' }, {}],
+    ['resume_task', { task_id: 'hourly' }, {}],
+    ['cancel_task', { task_id: 'hourly' }, {}],
+    ['update_task', { task_id: 'hourly', prompt: 'Look twice.' }, {}],
+  ];
+
+  test.each<[string, () => Response, string]>([
+    ['with a page', () => new Response('<html>Hello</html>'), '200 and "<html>Hello</html>"'],
+    ['with an empty object', () => Response.json({}), '200 and "{}"'],
+    ['with an empty list', () => Response.json([]), '200 and "[]"'],
+    ['with the id of something', () => Response.json({ id: 'x' }), String.raw`200 and "{\"id\":\"x\"}"`],
+    ['with nothing', () => new Response(), '200 and no body'],
+    ['that it made an object', () => Response.json({}, { status: 201 }), '201 and "{}"'],
+  ])('%s is an error of every tool', async (_, answer, shown) => {
+    for (const [tool, args, deps] of calls) {
+      const { call, asked } = await connect(answer, deps);
+      expect(await call(tool, args), tool).toEqual({ text: notPicoClaw(shown), isError: true });
+      expect(asked).toHaveLength(1);
+    }
+  });
+
+  test('that there is no content is an error of every tool that wants some', async () => {
+    for (const [tool, args, deps] of calls.filter(([name]) => name !== 'cancel_task')) {
+      const { call } = await connect(() => new Response(null, { status: 204 }), deps);
+      expect(await call(tool, args), tool).toEqual({ text: notPicoClaw('204 and no body'), isError: true });
+    }
+  });
+});
+
+function notPicoClaw(shown: string): string {
+  return `the server at http://localhost answered with status ${shown}; is it a PicoClaw server of version 2?`;
+}
 
 test('a problem that only a newer server knows is told in its words', async () => {
   const problem = { code: 'out_of_stamps', detail: 'the post office is closed' };
