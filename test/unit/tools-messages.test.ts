@@ -185,7 +185,7 @@ describe.each(toolWays)('%s', (way) => {
     expect((await answer).outbound_messages).toEqual([]);
   });
 
-  test('a message that may get lost is an error', async () => {
+  test('a message that cannot be made durable is an error, and is not sent', async () => {
     const { app, call, answer, hold } = await openTools();
     app.breakVolume();
 
@@ -194,9 +194,9 @@ describe.each(toolWays)('%s', (way) => {
     hold.release();
 
     expect({ text, isError }).toEqual({
-      text: 'the message could not be written to the persistent volume; it may get lost',
+      text: 'the message could not be written to the persistent volume; it was not sent',
       isError: true,
     });
-    await answer;
+    expect((await answer).outbound_messages).toEqual([]);
   });
 });
