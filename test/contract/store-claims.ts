@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from 'vitest';
 import type { Task } from '../../src/domain/task.ts';
-import type { Store } from '../../src/store/store.ts';
+import type { Store, TaskClaim } from '../../src/store/store.ts';
 import {
   accept,
   addTask,
@@ -13,6 +13,7 @@ import {
   exchange,
   firstSlot,
   leaseEnd,
+  listDue,
   secondSlot,
   settleInput,
   settleTaskInput,
@@ -147,14 +148,14 @@ export function storeClaims(open: OpenStore): void {
       expect(await store.getConversation(conversation.id)).toEqual(before);
       expect(await store.getRun(input.runId)).toBeNull();
       expect(await contents(store, conversation.id)).toHaveLength(1);
-      expect(await store.dueTasks(tick())).toEqual([task]);
+      expect(await store.countDue(tick())).toBe(1);
     });
 
     it('of twenty due tasks, fifty claims at once get each one exactly once', async () => {
       const { store, query } = await open();
       for (let i = 0; i < 20; i++)
         await addTask(store, i % 2 === 0 ? {} : { contextMode: 'group', conversationId: `conv-${i}` });
-      const due = await store.dueTasks(tick());
+      const due = await listDue(store, tick());
       expect(due).toHaveLength(20);
       const inputs = Array.from({ length: 50 }, (_, i) => claimInput(due[i % 20] ?? { id: 'none', nextRun: null }));
       const outcomes = await Promise.all(inputs.map((input) => store.claimTask(input)));
@@ -165,7 +166,7 @@ export function storeClaims(open: OpenStore): void {
       const running = query(`select distinct task_id from runs where status = 'running'`);
       expect(running).toHaveLength(20);
       expect(query('select id from runs')).toHaveLength(20);
-      expect(await store.dueTasks(tick())).toEqual([]);
+      expect(await listDue(store, tick())).toEqual([]);
     });
 
     it('of one conversation, several group tasks get it one at a time', async () => {
@@ -174,6 +175,16 @@ export function storeClaims(open: OpenStore): void {
       const tasks = [await addTask(store, group), await addTask(store, group), await addTask(store, group)];
       const outcomes = await Promise.all(tasks.map((task) => store.claimTask(claimInput(task))));
       expect(outcomes.map(({ kind }) => kind).sort()).toEqual(['accepted', 'conversation_busy', 'conversation_busy']);
+    });
+
+    it('makes the prompt of the claim as it is stored', async () => {
+      const { store } = await open();
+      const input = claimInput(await addTask(store, { attempts: 1 }));
+      const render = (claimed: TaskClaim) => JSON.stringify(claimed);
+      const outcome = await store.claimTask({ ...input, message: { ...input.message, render } });
+      if (outcome.kind !== 'accepted') throw new Error(outcome.kind);
+      expect(outcome.claim).toMatchObject({ attempt: 2, slot: firstSlot });
+      expect(outcome.ask).toMatchObject({ text: JSON.stringify(outcome.claim) });
     });
 
     it('undoes all of it when the prompt cannot be made', async () => {
@@ -197,8 +208,8 @@ export function storeClaims(open: OpenStore): void {
       const { fencingToken } = held;
       expect(await store.renewLease({ taskId: task.id, fencingToken, expiresAt: leaseEnd })).toBe(true);
       await store.recoverRuns({ owner: 'instance-2', at: tick() });
-      expect(await store.dueTasks('2098-06-01T00:00:00.000Z')).toEqual([]);
-      expect(await store.dueTasks(leaseEnd)).toHaveLength(1);
+      expect(await listDue(store, '2098-06-01T00:00:00.000Z')).toEqual([]);
+      expect(await listDue(store, leaseEnd)).toHaveLength(1);
     });
 
     it.each<[string, (store: Store, task: Task) => Promise<unknown>]>([

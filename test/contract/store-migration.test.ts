@@ -77,7 +77,7 @@ it('keeps every row', async () => {
     { seq: 1, id: 'c-1', fencing_token: 1, seen_seq: 2, status: 'idle' },
     { seq: 2, id: 'c-2', fencing_token: 2, seen_seq: 0, status: 'running' },
   ]);
-  expect(all('sessions')).toEqual([{ conversation_id: 'c-1', session_id: 'session-1' }]);
+  expect(all('sessions')).toEqual([{ owner_id: 'c-1', session_id: 'session-1', owner_kind: 'conversation' }]);
   expect(all('messages')).toMatchObject([{ id: 'm-1' }, { id: 'm-2' }, { id: 'm-3' }]);
   expect(all('outbound_messages')).toMatchObject([
     { id: 'out-1', delivered_at: null, run_id: null },
@@ -147,6 +147,7 @@ it.each([
   ['a run that belongs to nothing', `update runs set task_id = null where id = 'run-task'`],
   ['a group task without a conversation', `update scheduled_tasks set context_mode = 'group', conversation_id = null`],
   ['a task in a conversation that is not there', `update scheduled_tasks set conversation_id = 'none'`],
+  ['a session whose owner is of no kind', `update sessions set owner_kind = 'task'`],
   ['an unknown schedule type', `update scheduled_tasks set schedule_type = 'weekly'`],
 ])('has a schema that refuses %s', async (_what, statement) => {
   const { store, direct } = await migrate();

@@ -119,6 +119,53 @@ export function storeOutbound(open: OpenStore): void {
       });
     });
 
+    it('leave no trace when they are withdrawn: of a chat, from outside, of an isolated and of a group run', async () => {
+      const { store, query } = await open();
+      const chat = await accept(store);
+      const idle = await exchange(store);
+      const isolated = await claim(store, await addTask(store));
+      const task = await addTask(store, { contextMode: 'group', conversationId: idle.conversation.id });
+      const group = await claim(store, task);
+      const froms = {
+        chat: { runId: chat.run.id },
+        outside: { conversationId: chat.conversation.id },
+        isolated: { runId: isolated.run.id },
+        group: { runId: group.run.id },
+      };
+      for (const [name, from] of Object.entries(froms))
+        for (const which of ['kept', 'withdrawn']) await send(store, from, `out-${name}-${which}`);
+      for (const name of Object.keys(froms)) await store.withdrawOutbound(`out-${name}-withdrawn`);
+      await store.withdrawOutbound('out-none');
+      expect(query(`select id from outbound_messages where id like '%withdrawn'`)).toEqual([]);
+      expect(query(`select id from runs where outbound_messages like '%withdrawn%'`)).toEqual([]);
+      const outcomes = [
+        await store.settleRun(settleInput(chat)),
+        await store.settleRun(settleTaskInput(isolated)),
+        await store.settleRun(settleTaskInput(group)),
+      ];
+      expect(outcomes).toMatchObject([
+        { outbound: [{ id: 'out-chat-kept' }, { id: 'out-outside-kept' }] },
+        { outbound: [{ id: 'out-isolated-kept' }] },
+        { outbound: [{ id: 'out-group-kept' }] },
+      ]);
+    });
+
+    it('cannot be withdrawn when an answer has taken them along', async () => {
+      const { store, query } = await open();
+      const chat = await accept(store);
+      const isolated = await claim(store, await addTask(store));
+      const task = await addTask(store, { contextMode: 'group', conversationId: 'conv-1' });
+      const group = await claim(store, task);
+      const runs = [chat, isolated, group].map(({ run }) => run.id);
+      for (const runId of runs) await send(store, { runId }, `out-of-${runId}`);
+      await store.settleRun(settleInput(chat));
+      for (const claimed of [isolated, group]) await store.settleRun(settleTaskInput(claimed));
+      const kept = () => [query('select * from outbound_messages'), query('select outbound_messages from runs')];
+      const before = kept();
+      for (const runId of runs) await store.withdrawOutbound(`out-of-${runId}`);
+      expect(kept()).toEqual(before);
+    });
+
     it('lose none of many that a run sends at once', async () => {
       const { store } = await open();
       const claimed = await claim(store, await addTask(store));

@@ -12,6 +12,7 @@ import {
   exchange,
   firstSlot,
   leaseEnd,
+  listDue,
   secondSlot,
   settleTaskInput,
   tick,
@@ -34,7 +35,7 @@ export function storeTaskRuns(open: OpenStore): void {
         lastResult: `last result of ${claimed.run.id}`,
         lastStatus: 'success',
       });
-      expect(await store.dueTasks(tick())).toMatchObject([{ id: task.id, nextRun: secondSlot }]);
+      expect(await listDue(store, tick())).toMatchObject([{ id: task.id, nextRun: secondSlot }]);
     });
 
     it('in a conversation stores the reply and releases that too', async () => {
@@ -84,7 +85,28 @@ export function storeTaskRuns(open: OpenStore): void {
       await store.updateTask({ id: task.id, change: (now) => ({ ...now, ...changed }), at: tick() });
       await store.settleRun(settleTaskInput(claimed, { after: { nextRun: null, status: 'completed' } }));
       expect(await store.getTask(task.id)).toMatchObject({ ...changed, status: 'active', lastStatus: 'success' });
-      expect(await store.dueTasks(tick())).toHaveLength(1);
+      expect(await listDue(store, tick())).toHaveLength(1);
+    });
+
+    it.each<[string, Partial<Task>]>([
+      ['type', { scheduleType: 'cron', scheduleValue: '60000' }],
+      ['value', { scheduleValue: '90000' }],
+      ['zone, from none', { timezone: 'Europe/Zurich' }],
+    ])('leaves a schedule with another %s also when its next time is the same', async (_what, changed) => {
+      const { store } = await open();
+      const task = await addTask(store);
+      const claimed = await claim(store, task);
+      await store.updateTask({ id: task.id, change: (now) => ({ ...now, ...changed, attempts: 0 }), at: tick() });
+      await store.settleRun(settleTaskInput(claimed, { after: { nextRun: null, status: 'completed' } }));
+      expect(await store.getTask(task.id)).toMatchObject({ ...changed, nextRun: firstSlot, status: 'active' });
+      expect(await listDue(store, tick())).toHaveLength(1);
+    });
+
+    it('uses the slot up of a schedule in a zone of its own', async () => {
+      const { store } = await open();
+      const task = await addTask(store, { timezone: 'Europe/Zurich' });
+      await store.settleRun(settleTaskInput(await claim(store, task)));
+      expect(await store.getTask(task.id)).toMatchObject({ nextRun: secondSlot });
     });
 
     it('late, after another instance has claimed the task anew, changes nothing of it', async () => {
@@ -115,7 +137,8 @@ export function storeTaskRuns(open: OpenStore): void {
       await store.deleteTask(task.id);
       const anew = await addTask(store, { id: task.id });
       expect(await store.claimTask(claimInput(anew))).toEqual({ kind: 'task_busy' });
-      expect(await store.settleRun(settleTaskInput(claimed))).toMatchObject({ kind: 'settled' });
+      const run = { id: claimed.run.id, status: 'success' };
+      expect(await store.settleRun(settleTaskInput(claimed))).toMatchObject({ kind: 'settled', run });
       expect(await store.getTask(task.id)).toEqual(anew);
       const { fencingToken } = (await claim(store, anew)).claim;
       expect(fencingToken).toBeGreaterThan(claimed.claim.fencingToken);
@@ -184,11 +207,11 @@ export function storeTaskRuns(open: OpenStore): void {
       await claim(store, own, { owner: 'instance-2' });
       expect(await store.recoverRuns({ owner: 'instance-2', at: tick() })).toBe(1);
       const lastRun = cutOff.run.startedAt;
-      const told = { ...gone, attempts: 1, lastRun, lastResult: 'earlier', lastStatus: 'interrupted' };
+      const told = { ...gone, attempts: 1, lastRun, lastResult: null, lastStatus: 'interrupted' };
       expect(await store.getTask(gone.id)).toEqual(told);
       expect(await store.getTask(own.id)).toMatchObject({ lastStatus: null });
-      expect(await store.dueTasks(tick())).toEqual([]);
-      expect(await store.dueTasks(leaseEnd)).toEqual([told]);
+      expect(await listDue(store, tick())).toEqual([]);
+      expect(await listDue(store, leaseEnd)).toEqual([told]);
     });
 
     it('leaves a task that was claimed anew', async () => {
@@ -205,15 +228,27 @@ export function storeTaskRuns(open: OpenStore): void {
       const { run, sessionId } = await claim(store, await addTask(store));
       await store.addSession(run.id, 'session-second');
       expect(await store.listUnforgotten()).toEqual([]);
-      expect(await store.deleteConversation(run.id)).toEqual({ kind: 'not_found' });
       await store.recoverRuns({ owner: 'instance-2', at: tick() });
       expect(await store.listUnforgotten()).toEqual([run.id]);
       const sessionIds = expect.arrayContaining([sessionId, 'session-second']);
       expect(await store.listSessions(run.id)).toEqual(sessionIds);
-      expect(await store.deleteConversation(run.id)).toEqual({ kind: 'deleted', sessionIds });
       await store.forgetSessions(run.id);
       expect(await store.listUnforgotten()).toEqual([]);
     });
+
+    it.each(['under way', 'over', 'over, and its row gone'])(
+      'is never taken for a conversation that is to be deleted: an isolated run that is %s',
+      async (state) => {
+        const { store } = await open();
+        const task = await addTask(store);
+        const claimed = await claim(store, task);
+        await store.addSession(claimed.run.id, 'session-second');
+        if (state !== 'under way') await store.settleRun(settleTaskInput(claimed, { sessionId: 'session-third' }));
+        if (state === 'over, and its row gone') await store.deleteTask(task.id);
+        expect(await store.deleteConversation(claimed.run.id)).toEqual({ kind: 'not_found' });
+        expect(await store.listSessions(claimed.run.id)).toContain('session-second');
+      },
+    );
 
     it('keeps the session that an isolated run went on with on record until its transcript is gone', async () => {
       const { store } = await open();

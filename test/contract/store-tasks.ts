@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import { Problem } from '../../src/domain/problem.ts';
 import type { Task } from '../../src/domain/task.ts';
-import { InvalidCursor } from '../../src/store/store.ts';
+import { InvalidCursor, type Store } from '../../src/store/store.ts';
 import {
   accept,
   addTask,
@@ -46,6 +46,7 @@ export function storeTasks(open: OpenStore): void {
       expect(await store.insertTask({ task, createConversation: false, at: tick() })).toEqual({
         kind: 'inserted',
         task,
+        madeConversation: false,
       });
       expect(await store.getTask('task-1')).toEqual(task);
       expect(await store.getTask('task-2')).toBeNull();
@@ -69,7 +70,11 @@ export function storeTasks(open: OpenStore): void {
       expect(await store.counts()).toEqual({ conversations: 0, tasks: 0 });
 
       const at = tick();
-      expect(await store.insertTask({ task, createConversation: true, at })).toEqual({ kind: 'inserted', task });
+      expect(await store.insertTask({ task, createConversation: true, at })).toEqual({
+        kind: 'inserted',
+        task,
+        madeConversation: true,
+      });
       const made = { createdAt: at, lastActivity: at, sessionId: null, messageCount: 0, status: 'idle' };
       expect(await store.getConversation('conv-new')).toEqual({ id: 'conv-new', ...made });
       expect(await accept(store, { conversationId: 'conv-new' })).toMatchObject({ unseen: [] });
@@ -81,6 +86,52 @@ export function storeTasks(open: OpenStore): void {
       const task = taskInput({ id, contextMode: 'group', conversationId: 'conv-new' });
       expect(await store.insertTask({ task, createConversation: true, at: tick() })).toEqual({ kind: 'exists' });
       expect(await store.getConversation('conv-new')).toBeNull();
+    });
+  });
+
+  describe('withdrawing a task', () => {
+    const insertNew = async (store: Store, input: Partial<Task>) => {
+      const outcome = await store.insertTask({ task: taskInput(input), createConversation: true, at: tick() });
+      if (outcome.kind !== 'inserted') throw new Error(outcome.kind);
+      return { id: outcome.task.id, madeConversation: outcome.madeConversation };
+    };
+    const place = { contextMode: 'group', conversationId: 'conv-new' } as const;
+
+    it('leaves nothing of it, nor of the conversation that was made for it', async () => {
+      const { store, query } = await open();
+      await store.withdrawTask(await insertNew(store, place));
+      expect(await store.counts()).toEqual({ conversations: 0, tasks: 0 });
+      await store.withdrawTask(await insertNew(store, {}));
+      await store.withdrawTask({ id: 'task-none', madeConversation: true });
+      expect(query('select id from scheduled_tasks')).toEqual([]);
+    });
+
+    it('leaves a conversation that was there before, though it is empty', async () => {
+      const { store } = await open();
+      const first = await insertNew(store, place);
+      const second = await insertNew(store, place);
+      expect(second.madeConversation).toBe(false);
+      await store.deleteTask(first.id);
+      await store.withdrawTask(second);
+      expect(await store.counts()).toEqual({ conversations: 1, tasks: 0 });
+    });
+
+    it.each<[string, (store: Store, id: string) => Promise<unknown>]>([
+      ['messages', (store) => exchange(store, { conversationId: 'conv-new' })],
+      ['a run', async (store, id) => claim(store, { id, nextRun: firstSlot })],
+      ['another task', (store) => addTask(store, { conversationId: 'conv-new' })],
+      [
+        'a message that waits for delivery',
+        (store) =>
+          store.addOutbound({ id: 'out-1', from: { conversationId: 'conv-new' }, text: 't', sender: null, at: tick() }),
+      ],
+    ])('leaves the conversation that was made for it when %s came into it', async (_what, come) => {
+      const { store } = await open();
+      const made = await insertNew(store, place);
+      await come(store, made.id);
+      await store.withdrawTask(made);
+      expect(await store.getTask(made.id)).toBeNull();
+      expect(await store.getConversation('conv-new')).not.toBeNull();
     });
   });
 

@@ -7,7 +7,7 @@ import { Problem } from '../../src/domain/problem.ts';
 import type { TaskRun } from '../../src/domain/task.ts';
 import { createSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
 import type { Store } from '../../src/store/store.ts';
-import { accept, acceptInput, contents, runOnce, settleInput } from '../support/store-inputs.ts';
+import { accept, acceptInput, contents, listDue, runOnce, settleInput } from '../support/store-inputs.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 import { createVersion1, fill } from '../support/version1.ts';
 
@@ -207,7 +207,7 @@ it('runs the tasks of 1.x, and lists their lines before the new ones', async () 
     fill(db, 'scheduled_tasks', [task('t-1', 'c-1')]);
     fill(db, 'task_run_logs', [runLog(1, 't-1'), runLog(2, 't-1', { run_at: '2024-12-31T09:00:00.000Z' })]);
   });
-  const [due] = await store.dueTasks('2025-02-01T09:00:00.000Z');
+  const [due] = await listDue(store, '2025-02-01T09:00:00.000Z');
   if (due === undefined) throw new Error('the task is not due');
   const { run } = await runOnce(store, due);
   expect((await lines(store, 't-1')).map(({ id }) => id)).toEqual([run.id, '1', '2']);
@@ -242,7 +242,7 @@ it('keeps a task whose schedule type means nothing, paused', async () => {
   const kept = { scheduleType: 'cron', scheduleValue: 'monday', status: 'paused' };
   expect(await store.getTask('t-1')).toMatchObject(kept);
   expect(await store.getTask('t-2')).toMatchObject({ status: 'completed' });
-  expect(await store.dueTasks('2099-01-01T00:00:00.000Z')).toEqual([]);
+  expect(await listDue(store, '2099-01-01T00:00:00.000Z')).toEqual([]);
 });
 
 it('lists tasks by their creation, newest first', async () => {
