@@ -7,11 +7,11 @@
 
 import { z } from 'zod';
 import { invalidRequest } from '../domain/invalid-request.ts';
-import { Problem } from '../domain/problem.ts';
 import { maxScheduleCharacters, minIntervalMs, scheduleTypes } from '../domain/schedule.ts';
 import { contextModes } from '../domain/task.ts';
 import { maxIdCharacters, maxNameCharacters, textFault } from '../domain/text.ts';
 import { maxTimezoneCharacters } from '../domain/timezone.ts';
+import { asPauseFault, asResumeFault, asScheduleFault, asUpdateFault } from './faults.ts';
 import { listAllTasks } from './list-tasks.ts';
 import { describeState } from './task-text.ts';
 import { defineTool, type Tool } from './tool.ts';
@@ -121,7 +121,9 @@ const pauseTask = defineTool({
   input: z.strictObject({ task_id: taskId }),
   annotations: { ...harmless, title: 'Pause a task', idempotentHint: true },
   act: async ({ backend }, { task_id }) => {
-    const task = await backend.updateTask(task_id, { status: 'paused' });
+    const task = await backend.updateTask(task_id, { status: 'paused' }).catch((error: unknown) => {
+      throw asPauseFault(error);
+    });
     return `Task ${task.id} paused.`;
   },
 });
@@ -132,7 +134,9 @@ const resumeTask = defineTool({
   input: z.strictObject({ task_id: taskId }),
   annotations: { ...harmless, title: 'Resume a task', idempotentHint: true },
   act: async ({ backend, now }, { task_id }) => {
-    const task = await backend.updateTask(task_id, { status: 'active' });
+    const task = await backend.updateTask(task_id, { status: 'active' }).catch((error: unknown) => {
+      throw asResumeFault(error);
+    });
     return `Task ${task.id} resumed; ${describeState(task, now)}.`;
   },
 });
@@ -182,27 +186,3 @@ const updateTask = defineTool({
 });
 
 export const tools: Tool[] = [sendMessageTool, scheduleTask, listTasks, pauseTask, resumeTask, cancelTask, updateTask];
-
-/** The operation's fault in the words of this tool, whose arguments have other names than the fields of the API. */
-function asScheduleFault(error: unknown, target: string | undefined): unknown {
-  if (!(error instanceof Problem)) return error;
-  const { errors, conversationId, taskId: id } = error.context;
-  if (error.code === 'task_exists' && id !== undefined)
-    return new Problem('task_exists', `a task with id ${id} exists; change it with update_task, or take another id`);
-  if (error.code === 'not_found' && target !== undefined && conversationId === target)
-    return new Problem('not_found', `target_conversation_id not found: ${target}`);
-  if (!errors) return error;
-  return invalidRequest(errors.map((fault) => (isPlace(fault) ? { ...fault, path: 'target_conversation_id' } : fault)));
-}
-
-/** This tool cannot give a task a conversation. */
-function asUpdateFault(error: unknown): unknown {
-  const errors = error instanceof Problem ? error.context.errors : undefined;
-  if (!errors?.some(isPlace)) return error;
-  const message = 'group needs a conversation, and this task has none; cancel it, and schedule it with one';
-  return invalidRequest(errors.map((fault) => (isPlace(fault) ? { path: 'context_mode', message } : fault)));
-}
-
-function isPlace({ path }: { path: string }): boolean {
-  return path === 'conversation_id';
-}

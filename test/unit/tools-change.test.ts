@@ -31,16 +31,54 @@ describe.each(toolWays)('%s', (way) => {
     expect(await stored('hourly')).toMatchObject({ next_run: '2026-03-29T13:00:00.000Z' });
   });
 
-  test('a task whose one time is past and used up cannot be resumed, and the error says what would do', async () => {
-    const { app, call, pass } = await openTools(way);
+  test('a task whose one time is past and used up cannot be resumed or paused, and the errors say what would do', async () => {
+    const { app, call, pass, stored } = await openTools(way);
     await call('schedule_task', { ...hourly, schedule_type: 'once', schedule_value: '2026-02-27T13:30:00' });
     pass(hourMs);
     await app.post('/task/check', {});
 
+    expect(await call('resume_task', { task_id: 'hourly' })).toEqual({
+      text: 'the one time of the task is past; give it a new schedule with update_task',
+      isError: true,
+    });
+    expect(await call('pause_task', { task_id: 'hourly' })).toEqual({
+      text: 'the task is completed and cannot be paused; to have it run again, give it a new schedule with update_task',
+      isError: true,
+    });
+    expect(await stored('hourly')).toMatchObject({ status: 'completed' });
+    const schedule_value = '2026-02-28T13:30:00';
+    expect((await call('update_task', { task_id: 'hourly', schedule_value })).isError).toBe(false);
+    expect(await stored('hourly')).toMatchObject({ status: 'active', next_run: '2026-02-28T12:30:00.000Z' });
+  });
+
+  test('a paused task with a schedule that 1.x took and nobody can keep is resumed by a new one, as the error says', async () => {
+    const { app, call, stored } = await openTools(way);
+    await call('schedule_task', hourly);
+    app.sql("update scheduled_tasks set status = 'paused', next_run = null, schedule_value = '5m' where id = 'hourly'");
+
     const { text, isError } = await call('resume_task', { task_id: 'hourly' });
 
     expect(isError).toBe(true);
-    expect(text).toMatch(/2026-02-27T13:30:00, is past; give a new schedule_value/);
+    expect(text).toMatch(
+      /^the schedule_value of the task must be whole milliseconds .*; got "5m"; give it a new schedule with update_task$/,
+    );
+    await call('update_task', { task_id: 'hourly', schedule_value: '300000' });
+    expect((await call('resume_task', { task_id: 'hourly' })).isError).toBe(false);
+    expect(await stored('hourly')).toMatchObject({ status: 'active', next_run: '2026-02-27T12:05:00.000Z' });
+  });
+
+  test('an update that leaves a task nothing but a time that is past is told as that', async () => {
+    const { app, call, pass } = await openTools(way);
+    await call('schedule_task', hourly);
+    app.sql(
+      "update scheduled_tasks set status = 'paused', next_run = null, schedule_value = '2026-02-27T13:30' where id = 'hourly'",
+    );
+    pass(hourMs);
+
+    expect(await call('update_task', { task_id: 'hourly', schedule_type: 'once' })).toEqual({
+      text: 'the one time of the task is past; give it a new schedule with update_task',
+      isError: true,
+    });
   });
 
   test('a canceled task is gone', async () => {
