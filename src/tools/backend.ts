@@ -1,6 +1,6 @@
 /**
  * The port between the tools and what they act on. `in-process.ts` implements it with the operations themselves,
- * `over-http.ts` with the HTTP API of a running server; what the model reads is made from it in one place for both.
+ * `over-http.ts` with the HTTP API of a running server; what the model reads is made from it once, for both.
  *
  * A method rejects with a `Problem` or a `ToolError` for what the model may be told; anything else is a bug.
  */

@@ -13,10 +13,11 @@ export type Tool = {
   input: z.ZodObject;
   annotations: ToolAnnotations;
   /** What the model reads. Rejects with a `Problem` or a `ToolError` for what it may be told. */
-  act(place: ToolPlace, args: unknown): Promise<string>;
+  act(deps: ToolDeps, args: unknown): Promise<string>;
 };
 
-export type ToolPlace = {
+/** What a tool acts with. */
+export type ToolDeps = {
   backend: ToolBackend;
   /** UTC. */
   now: string;
@@ -24,17 +25,17 @@ export type ToolPlace = {
 
 type ToolDefinition<Input extends z.ZodObject> = Omit<Tool, 'input' | 'act'> & {
   input: Input;
-  act(place: ToolPlace, args: z.output<Input>): Promise<string>;
+  act(deps: ToolDeps, args: z.output<Input>): Promise<string>;
 };
 
 export function defineTool<Input extends z.ZodObject>(definition: ToolDefinition<Input>): Tool {
   const { input, act } = definition;
   return {
     ...definition,
-    act: async (place, args) => {
+    act: async (deps, args) => {
       const checked = check(input, args, { showsValues: true });
       if (checked.kind === 'faulty') throw invalidRequest(checked.faults);
-      return act(place, checked.value);
+      return act(deps, checked.value);
     },
   };
 }
