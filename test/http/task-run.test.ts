@@ -1,6 +1,6 @@
 /** What a run of a task does to the task and to its conversation, however it ends and whatever is changed meanwhile. */
 
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { Problem } from '../../src/domain/problem.ts';
 import { expectProblem, startApp, type TestApp } from '../support/http-app.ts';
 import { makeClock } from '../support/http-clock.ts';
@@ -246,10 +246,17 @@ describe('a run that fails', () => {
   });
 
   it('is a timeout after max_execution_ms, with the text until then', async () => {
-    const { app } = await startDue({ ...soon, max_execution_ms: 5 });
+    const { app } = await startDue({ ...soon, max_execution_ms: 5000 });
     await using _ = app;
-    app.agent.hold(says('As far as it'));
-    const { body } = await check(app);
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const run = app.agent.hold(says('As far as it'));
+    const answer = check(app);
+    const { signal } = await run.reached;
+    vi.advanceTimersByTime(4999);
+    expect(signal.aborted).toBe(false);
+    vi.advanceTimersByTime(1);
+    const { body } = await answer;
     expect(executed(body)).toMatchObject({
       status: 'timeout',
       result: 'As far as it',
