@@ -101,6 +101,7 @@ describe('a server with tokens, an organisation, a model and a zone', () => {
           epoch: expect.any(Number),
           last_sync_at: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
         },
+        next_due_at: null,
       },
     });
   });

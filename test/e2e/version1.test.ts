@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Model, startModel } from '../support/model.ts';
-import { startServer } from '../support/server.ts';
+import { post, startServer } from '../support/server.ts';
 import { sharedFolder } from '../support/temporary-folder.ts';
 import { createVersion1, fill } from '../support/version1.ts';
 
@@ -50,7 +50,15 @@ beforeAll(async () => {
     },
   ]);
   fill(db, 'outbound_messages', [
-    { id: 7, conversation_id: 'conv-old', text: 'Mind the tide.', sender: 'Pico', created_at: at, delivered: 0 },
+    {
+      id: 7,
+      conversation_id: 'conv-old',
+      text: 'Mind the tide.',
+      sender: 'Pico',
+      // As SQLite writes the time of today: an older one than OUTBOUND_TTL_DAYS would be past its time.
+      created_at: new Date().toISOString().slice(0, 19).replace('T', ' '),
+      delivered: 0,
+    },
   ]);
   fill(db, 'scheduled_tasks', [
     {
@@ -89,6 +97,16 @@ describe('the first start on a volume of 1.x', () => {
     const { body } = await server.get('/chat/conv-old/messages');
     expect(body.messages).toHaveLength(6);
     expect(body.messages).toMatchObject([{ id: 'm1', sender_name: 'Ada' }, { id: 'm2' }, {}, {}, {}, {}]);
+  });
+
+  it('runs its tasks', async () => {
+    await using server = await startServer({ model, dir });
+    expect((await server.get('/tasks')).body.tasks).toMatchObject([
+      { id: 'tide', conversation_id: 'conv-old', schedule_value: '0 6 * * *', timezone: 'UTC', status: 'active' },
+    ]);
+    const response = await post(`${server.url}/task/trigger`, { task_id: 'tide' });
+    expect(await response.json()).toMatchObject({ status: 'success', result: 'We go on.' });
+    expect(JSON.stringify(model.requests().at(-1)?.body.messages)).toContain('check the tide');
   });
 
   it('keeps the old file, which no later start touches', async () => {
