@@ -91,8 +91,10 @@ export const taskRunList = z
           slot: time.nullable().openapi({ description: 'The due time that it ran for, UTC; null for a trigger.' }),
           attempt,
           started_at: time,
-          ended_at: time.nullable().openapi({ description: 'Null while it runs.' }),
-          duration_ms: z.int().nullable().openapi({ description: 'Null while it runs.' }),
+          ended_at: time
+            .nullable()
+            .openapi({ description: 'Null while it runs; of an interrupted one, when that was found.' }),
+          duration_ms: z.int().nullable().openapi({ description: 'Null while it runs, and where it was interrupted.' }),
           result: resultText,
           error: z.string().nullable().openapi({ description: 'What went wrong, in words.' }),
           error_code: errorCode.nullable(),
