@@ -161,6 +161,8 @@ export async function checkFolders(config: Config): Promise<Fault[]> {
     checkWritable(settings.localDbPath.variable, dirname(localDbPath)),
     checkNoFolder(settings.localDbPath.variable, localDbPath),
     orgDir === null ? null : checkReadable(settings.orgDir.variable, orgDir),
+    checkSource(settings.skillsDir.variable, config.skillsDir, memoryDir),
+    checkSource(settings.builtInSkillsDir.variable, config.builtInSkillsDir, memoryDir),
   ]);
   const found = faults.filter((fault) => fault !== null);
   if (found.length === 0 && (await realpath(memoryDir)) === (await realpath(storeDir)))
@@ -226,6 +228,22 @@ async function makeFolder(folder: string): Promise<void> {
     // Two settings may share a folder above them, made at the same time.
     if (!(await stat(folder).catch(() => null))?.isDirectory()) throw error;
   });
+}
+
+/** A source of skills that is where user skills or the installed ones are would be installed into itself. */
+async function checkSource(variable: string, folder: string, memoryDir: string): Promise<Fault | null> {
+  const source = await realpath(folder).catch(() => folder);
+  const memory = await realpath(memoryDir).catch(() => memoryDir);
+  const isTaken = ['skills', '.claude']
+    .map((name) => join(memory, name))
+    .some((taken) => isInside(`${source}${sep}`, taken));
+  return isTaken
+    ? {
+        variable,
+        value: folder,
+        fix: "must not be in MEMORY_DIR/skills, which has the user's skills, or in MEMORY_DIR/.claude",
+      }
+    : null;
 }
 
 async function checkNoFolder(variable: string, path: string): Promise<Fault | null> {

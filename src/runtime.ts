@@ -6,8 +6,8 @@
  */
 
 import { randomUUID } from 'node:crypto';
-import type { Agent } from './agent/agent.ts';
 import { createClaudeAgent } from './agent/claude.ts';
+import { waitFor } from './agent/wait-for.ts';
 import { type Config, findVolumes } from './config.ts';
 import { finishDeletions } from './conversations/delete.ts';
 import { createApp, type HttpApp } from './http/app.ts';
@@ -40,6 +40,9 @@ export type RuntimeInput = { config: Config; log: Log; requestStop(reason: strin
  * for whoever waits for the next attempt after a crash.
  */
 const taskLeaseMs = 30_000;
+
+/** What is wrong with a volume that takes longer is not made better by waiting; the skills installed before are there. */
+const maxSkillsWaitMs = 10_000;
 
 /** Of the grace period, what it takes at the worst to interrupt what is left, to settle and to sync it: 5 s, or half of it. */
 const settlingMs = 5_000;
@@ -91,16 +94,9 @@ export async function createRuntime({ config, log, requestStop }: RuntimeInput):
   let installed: Promise<unknown> | null = null;
   // What fails is in the log, and the skills that were installed before are there.
   const installSkills = () => (installed ??= skills.reload().catch(() => undefined));
-  const skilledAgent: Agent = {
-    ...agent,
-    run: async (request, onEvent) => {
-      await installSkills();
-      return agent.run(request, onEvent);
-    },
-  };
   const runs = new Runs({
     store,
-    agent: skilledAgent,
+    agent: waitFor(agent, { ready: installSkills, maxWaitMs: maxSkillsWaitMs }),
     volume,
     clock,
     log,

@@ -130,7 +130,8 @@ const pauseTask = defineTool({
 
 const resumeTask = defineTool({
   name: 'resume_task',
-  description: 'Resumes a paused task. If its time passed meanwhile, it goes on with the next one.',
+  description:
+    'Resumes a paused task. If its time passed meanwhile, it goes on with the next one; one that runs once is then due at once.',
   input: z.strictObject({ task_id: taskId }),
   annotations: { ...harmless, title: 'Resume a task', idempotentHint: true },
   act: async ({ backend, now }, { task_id }) => {

@@ -38,6 +38,19 @@ describe('checkFolders', () => {
     expect(readdirSync(join(dir, 'local'))).toEqual([]);
   });
 
+  it.each(['skills', 'skills/shared', '.claude/skills'])(
+    'finds that SKILLS_DIR is where %s of the memory is',
+    async (path) => {
+      mkdirSync(join(dir, 'memory', path), { recursive: true });
+      symlinkSync(join(dir, 'memory', path), join(dir, 'linked'));
+      for (const value of [join(dir, 'memory', path), join(dir, 'linked')])
+        expect(await checkFolders(config({ SKILLS_DIR: value }))).toMatchObject([
+          { variable: 'SKILLS_DIR', value, fix: expect.stringContaining('must not be in MEMORY_DIR/skills') },
+        ]);
+      expect(await checkFolders(config({ SKILLS_DIR: join(dir, 'memory/skills-of-ours') }))).toEqual([]);
+    },
+  );
+
   it('tells every fault at once', async () => {
     for (const name of ['memory', 'store', 'local']) writeFileSync(join(dir, name), 'a file');
     const faults = await checkFolders(config({ ORG_DIR: join(dir, 'org') }));
