@@ -8,7 +8,7 @@
 import { conversationBusy, conversationNotFound } from '../domain/problem.ts';
 import { durably } from '../lib/durable.ts';
 import type { Log } from '../lib/log.ts';
-import type { Store } from '../store/store.ts';
+import type { SessionOwner, Store } from '../store/store.ts';
 
 export type DeleteDeps = {
   store: Store;
@@ -24,7 +24,8 @@ export async function deleteConversation(deps: DeleteDeps, id: string): Promise<
   await syncDeletion(deps, id);
   if (outcome.kind === 'not_found') throw conversationNotFound(id);
   const failure = "the agent's transcripts of the conversation could not be removed; try again later";
-  await durably(() => forget(deps, { ownerId: id, sessionIds: outcome.sessionIds }), failure, { conversationId: id });
+  const owner: SessionOwner = { id, kind: 'conversation' };
+  await durably(() => forget(deps, owner, outcome.sessionIds), failure, { conversationId: id });
   await syncDeletion(deps, id);
 }
 
@@ -36,22 +37,19 @@ export async function finishDeletions(deps: DeleteDeps & { log: Log }): Promise<
   const failed = (error: unknown) =>
     deps.log.error({ err: error }, 'transcripts that nobody needs could not be removed');
   try {
-    for (const ownerId of await deps.store.listUnforgotten()) {
-      const sessionIds = await deps.store.listSessions(ownerId);
-      await forget(deps, { ownerId, sessionIds }).catch(failed);
-    }
+    for (const owner of await deps.store.listUnforgotten())
+      await forget(deps, owner, await deps.store.listSessions(owner.id)).catch(failed);
     await deps.volume.sync();
   } catch (error) {
     failed(error);
   }
 }
 
-type Unneeded = { ownerId: string; sessionIds: string[] };
-
-async function forget({ agent, store }: DeleteDeps, { ownerId, sessionIds }: Unneeded): Promise<void> {
+/** What was archived of an isolated run stays: it is the only thing that does. */
+async function forget({ agent, store }: DeleteDeps, { id, kind }: SessionOwner, sessionIds: string[]): Promise<void> {
   for (const sessionId of sessionIds) await agent.forget(sessionId);
-  await agent.forgetArchives(sessionIds);
-  await store.forgetSessions(ownerId);
+  if (kind === 'conversation') await agent.forgetArchives(sessionIds);
+  await store.forgetSessions(id);
 }
 
 function syncDeletion(deps: DeleteDeps, id: string): Promise<void> {

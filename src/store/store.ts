@@ -143,6 +143,9 @@ export type UpdateOutcome =
   | { kind: 'not_found' }
   | { kind: 'conversation_not_found'; conversationId: string };
 
+/** Of sessions: a conversation, or a task's isolated run. */
+export type SessionOwner = { id: string; kind: 'conversation' | 'run' };
+
 export type ListInput = { limit: number; cursor: string | null };
 
 export interface Store {
@@ -204,7 +207,7 @@ export interface Store {
   /** Their transcripts are gone. */
   forgetSessions(ownerId: string): Promise<void>;
   /** Deleted conversations, and isolated runs that are over, whose transcripts may still be there. */
-  listUnforgotten(): Promise<string[]>;
+  listUnforgotten(): Promise<SessionOwner[]>;
 
   /** Fails on a duplicate id. With `createConversation`, a conversation that is not there is made. */
   insertTask(input: { task: Task; createConversation: boolean; at: string }): Promise<InsertOutcome>;

@@ -163,7 +163,7 @@ export function storeConversations(open: OpenStore): void {
       const first = await store.deleteConversation(conversation.id);
       expect(first).toMatchObject({ kind: 'deleted', sessionIds: expect.arrayContaining(['session-begun']) });
       expect(await store.getConversation(conversation.id)).toBeNull();
-      expect(await store.listUnforgotten()).toEqual([conversation.id]);
+      expect(await store.listUnforgotten()).toEqual([{ id: conversation.id, kind: 'conversation' }]);
       expect(await store.deleteConversation(conversation.id)).toEqual(first);
 
       await store.forgetSessions(conversation.id);

@@ -55,6 +55,7 @@ describe('an isolated run', () => {
     app.agent.beforeForget = () => undefined;
     await app.finishDeletions();
     expect(app.agent.forgotten).toEqual(app.agent.requests.map(({ sessionId }) => sessionId));
+    expect(app.agent.archivesForgotten).toEqual([]);
     expect(app.rows()).toMatchObject({ sessions: 0, runs: 1 });
   });
 

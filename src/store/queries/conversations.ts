@@ -2,7 +2,7 @@
 
 import { type Kysely, sql, type Transaction } from 'kysely';
 import type { Conversation, Page } from '../../domain/conversation.ts';
-import type { DeleteOutcome, ListInput } from '../store.ts';
+import type { DeleteOutcome, ListInput, SessionOwner } from '../store.ts';
 import { fromCursor, toPage } from './cursor.ts';
 import { toConversation } from './rows.ts';
 import { deleteRunLog } from './run-log.ts';
@@ -89,17 +89,16 @@ export async function forgetSessions(db: Kysely<Tables>, ownerId: string): Promi
   await db.deleteFrom('sessions').where('owner_id', '=', ownerId).execute();
 }
 
-export async function listUnforgotten(db: Kysely<Tables>): Promise<string[]> {
-  const rows = await db
+export async function listUnforgotten(db: Kysely<Tables>): Promise<SessionOwner[]> {
+  return db
     .selectFrom('sessions')
-    .select('owner_id')
+    .select(['owner_id as id', 'owner_kind as kind'])
     .distinct()
     .where('owner_id', 'not in', (eb) => eb.selectFrom('conversations').select('conversations.id'))
     .where('owner_id', 'not in', (eb) =>
       eb.selectFrom('runs').select('runs.id').where('runs.status', '=', sql.lit('running')),
     )
     .execute();
-  return rows.map((row) => row.owner_id);
 }
 
 /**
