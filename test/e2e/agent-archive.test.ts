@@ -38,7 +38,7 @@ test('when the window is full the conversation is archived whole, once for each 
   expect(both.map(({ name }) => name.slice(0, 20))).toEqual([`${day()}-A-long-st`, `${day()}-A-long-st`]);
   expect(first[0]?.text).toBe(archive);
   expect(archive).toContain(`- Session: ${sessionId}\n`);
-  expect(archive).toContain('- Conversation: conv-1\n');
+  expect(archive).toContain('- Conversation: "conv-1"\n');
   const told = [long, answer, 'second', 'Two.'];
   expect(textsOf(archive)).toEqual([...told, 'third']);
   expect(textsOf(later)).toEqual([

@@ -26,7 +26,7 @@ test('what the CLI has said in the session is waited for, and what a subagent ha
 });
 
 test('what never comes is not waited for any longer than a while, and the run is told', async () => {
-  const run = await startRun();
+  const run = await startRun({ transcriptMs: 50 });
   run.archiver.observe(said('a0000000-0000-4000-8000-000000000001', null));
 
   await run.compact();
@@ -64,7 +64,7 @@ test('neither the log nor a warning shows what was said, which is in the name of
 
 const promptId = 'a0000000-0000-4000-8000-000000000000';
 
-async function startRun(changed: { archiveMs?: number; memoryDir?: string } = {}) {
+async function startRun(changed: { archiveMs?: number; transcriptMs?: number; memoryDir?: string } = {}) {
   const memoryDir = temporaryFolder();
   const transcriptPath = join(memoryDir, 'transcript.jsonl');
   await writeFile(transcriptPath, entry(promptId, 'my secret'));

@@ -3,6 +3,7 @@
  * a reader at the end waits until what it knows of has come, for a while.
  */
 
+import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -14,7 +15,9 @@ export async function* followLines(
   path: string,
   { isWhole, waitMs, signal }: { isWhole: () => boolean; waitMs: number; signal: AbortSignal },
 ): AsyncGenerator<string> {
-  await using file = await open(path);
+  // Where the transcript was, the agent may have put a named pipe: opening that would never end, and holds a thread.
+  await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  if (!(await file.stat()).isFile()) throw new Error('the transcript is no file');
   const decoder = new TextDecoder();
   const buffer = Buffer.alloc(chunkBytes);
   let parts: string[] = [];

@@ -18,18 +18,19 @@ export type ArchiveHead = {
   sessionId: string;
 };
 
+/** The session comes first, in characters of ours: by it the archive is found again, whatever the conversation's id is. */
 export function renderHead({ at, timezone, conversationId, sessionId }: ArchiveHead): string {
   return `# Archived conversation
 
-- Archived: ${makeLocalTime(timezone)(at)} (${timezone}), when the session was compacted
-- Conversation: ${conversationId ?? 'none'}
 - Session: ${sessionId}
+- Archived: ${makeLocalTime(timezone)(at)} (${timezone}), when the session was compacted
+- Conversation: ${conversationId === null ? 'none' : JSON.stringify(conversationId)}
 `;
 }
 
-/** Whose archive begins so; null for what `renderHead` did not write. */
+/** Whose archive begins so; null for what `renderHead` did not write. The line of the session is enough of it. */
 export function sessionOfArchive(head: string): string | null {
-  return /^# Archived conversation\n\n- Archived: .*\n- Conversation: .*\n- Session: (\S+)\n/.exec(head)?.[1] ?? null;
+  return /^# Archived conversation\n\n- Session: (\S+)\n/.exec(head)?.[1] ?? null;
 }
 
 /** One renderer a transcript: it remembers which tool a result is of. */
