@@ -95,7 +95,8 @@ const reference = /\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}/g;
 
 function expand(text: string, env: ManagedMcpInput['env'], onUnset: (message: string) => void): string {
   return text.replace(reference, (_, name: string, fallback: string | undefined) => {
-    const value = env[name] ?? fallback;
+    // `constructor` is no variable.
+    const value = (Object.hasOwn(env, name) ? env[name] : undefined) ?? fallback;
     if (value === undefined) onUnset(`\${${name}} is not set in the environment of the server, and has no default`);
     return value ?? '';
   });

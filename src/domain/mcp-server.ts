@@ -20,21 +20,30 @@ const headers = z.record(
   z.string().regex(/^[\t\x20-\x7e\x80-\xff]*$/, { error: 'must be the value of an HTTP header, without line breaks' }),
 );
 
+/** What a process is given ends at a NUL, so Node refuses to start one with it. */
+const processText = z.string().regex(/^[^\0]*$/, { error: 'must be without a NUL character' });
+
 const environment = z.record(
   z.string().regex(/^[^=\0]+$/, { error: 'must be the name of an environment variable' }),
-  z.string(),
+  processText,
 );
 
 export const httpServer = z.strictObject({
   type: z.enum(['http', 'sse']).default('http'),
-  url: z.string().refine(isHttpUrl, { error: 'must be an http or https URL without a user or password in it' }),
+  url: z
+    .string()
+    .refine(isHttpUrl, { error: 'must be an http or https URL without a user or password in it', abort: true })
+    // A URL's parser drops some of them silently, such as the line break with which a variable from a file ends.
+    .refine((url) => !/[\s\p{Cc}]/u.test(url), { error: 'must have no white space or control characters' }),
   headers: headers.optional(),
 });
 
 export const stdioServer = z.strictObject({
   type: z.literal('stdio').default('stdio'),
-  command: z.string().min(1),
-  args: z.array(z.string()).optional(),
+  command: z
+    .string()
+    .regex(/^\s*[^\s\0][^\0]*$/, { error: 'must be a command: not blank, and without a NUL character' }),
+  args: z.array(processText).optional(),
   env: environment.optional(),
 });
 

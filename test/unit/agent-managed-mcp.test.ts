@@ -56,6 +56,17 @@ test('what a variable holds is not looked through for variables', () => {
   expect(parsed).toEqual({ servers: { a: { type: 'stdio', command: '${B}' } } });
 });
 
+test('no variable has the name of what every object has', () => {
+  for (const name of ['constructor', 'toString', '__proto__']) {
+    expect(parse({ a: { command: `\${${name}:-tool}` } })).toEqual({
+      servers: { a: { type: 'stdio', command: 'tool' } },
+    });
+    expect(parse({ a: { command: `\${${name}}` } })).toEqual({
+      faults: [expect.stringContaining(`\${${name}} is not set`)],
+    });
+  }
+});
+
 const file = (...lines: string[]) => ['{ "mcpServers": {', ...lines, '} }'].join('\n');
 
 const faulty: [string, string, string[]][] = [
@@ -104,6 +115,31 @@ const faulty: [string, string, string[]][] = [
       (name, at) =>
         `line ${at + 3}, mcpServers.a.headers.${name}: must be the value of an HTTP header, without line breaks`,
     ),
+  ],
+  [
+    'a line break in a URL, from a variable too',
+    file('"a": {"url": "https://x/s3cret\\n"},', '"b": {"url": "https://${BREAK}/x"},', '"c": {"url": " https://x"}'),
+    ['a', 'b', 'c'].map(
+      (name, at) => `line ${at + 2}, mcpServers.${name}.url: must have no white space or control characters`,
+    ),
+  ],
+  [
+    'what no process can be started with',
+    file(
+      '"a": { "command": "s3cret\\u0000" },',
+      '"b": { "command": " \\t" },',
+      '"c": { "command": "" },',
+      '"d": { "command": "c", "args": ["", "s3cret\\u0000"] },',
+      '"e": { "command": "c", "env": { "A": "s3cret\\u0000", "B": "" } }',
+    ),
+    [
+      ...['a', 'b', 'c'].map(
+        (name, at) =>
+          `line ${at + 2}, mcpServers.${name}.command: must be a command: not blank, and without a NUL character`,
+      ),
+      'line 5, mcpServers.d.args.1: must be without a NUL character',
+      'line 6, mcpServers.e.env.A: must be without a NUL character',
+    ],
   ],
   [
     'a variable that is not set, beside other faults',
