@@ -30,8 +30,7 @@ export function readJsonLines(text: string): JsonLines {
 const maxDepth = 64;
 
 const space = /[ \t\r\n]*/y;
-/** Where a string ends, or a number, `true`, `false`, `null`: whether it is one, JSON.parse says. */
-const string = /"(?:[^"\\]|\\.)*"/sy;
+/** Where a number, `true`, `false` or `null` ends: whether it is one, JSON.parse says. */
 const scalar = /[^\s,:"{}[\]]+/y;
 
 class Malformed extends Error {
@@ -65,7 +64,7 @@ class Reader {
     if (this.#takes('{')) this.#members(path, depth);
     else if (this.#takes('[')) this.#elements(path, depth);
     else if (this.#text[this.#at] === '"') this.#string();
-    else this.#parse(scalar, 'a JSON value is expected');
+    else this.#scalar();
     this.#skip(space);
   }
 
@@ -98,17 +97,23 @@ class Reader {
   }
 
   #string(): string {
-    return String(
-      this.#parse(string, 'this string is not closed, or holds what must be escaped, such as a line break'),
-    );
+    const start = this.#at;
+    this.#at = endOfString(this.#text, start);
+    return String(this.#parse(start, 'this string is not closed, or holds what must be escaped, such as a line break'));
   }
 
-  #parse(pattern: RegExp, reason: string): unknown {
+  #scalar(): void {
     const start = this.#at;
+    this.#skip(scalar);
+    this.#parse(start, 'a JSON value is expected');
+  }
+
+  /** What begins there and has been read to its end. */
+  #parse(start: number, reason: string): unknown {
     try {
-      this.#skip(pattern);
       return JSON.parse(this.#text.slice(start, this.#at));
-    } catch {
+    } catch (error) {
+      if (!(error instanceof SyntaxError)) throw error;
       throw new Malformed(start, reason);
     }
   }
@@ -123,6 +128,15 @@ class Reader {
     pattern.lastIndex = this.#at;
     if (pattern.test(this.#text)) this.#at = pattern.lastIndex;
   }
+}
+
+/** Without a regular expression, whose stack a long string exhausts. Of a string that is not closed: the text's end. */
+function endOfString(text: string, start: number): number {
+  for (let at = start + 1; at < text.length; at += 1) {
+    if (text[at] === '\\') at += 1;
+    else if (text[at] === '"') return at + 1;
+  }
+  return text.length;
 }
 
 function join(path: string, name: string): string {

@@ -1,7 +1,7 @@
 /** JSON with lines: what is JSON and what is not, as JSON.parse has it; and where its faults are. */
 
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { readJsonLines } from '../../src/agent/json-lines.ts';
 
 test('whatever is JSON is read as JSON.parse reads it', () => {
@@ -72,6 +72,27 @@ for (const [what, text, line, reason] of faults) {
     expect(JSON.stringify(read)).not.toContain('cret');
   });
 }
+
+const long: [string, string][] = [
+  ['letters', 'x'.repeat(20_000_000)],
+  ['escapes', '"\n\\'.repeat(3_000_000)],
+];
+
+for (const [of, value] of long) {
+  test(`a string of millions of ${of} is read`, () => {
+    const text = `["",${JSON.stringify(value)}]`;
+    const read = readJsonLines(text);
+    // Not by toEqual, which would print them.
+    expect(read.kind === 'value' && JSON.stringify(read.value) === text).toBe(true);
+  });
+}
+
+test('an error that is not the JSON’s is not taken for a fault of it', () => {
+  vi.spyOn(JSON, 'parse').mockImplementationOnce(() => {
+    throw new RangeError('out of memory');
+  });
+  expect(() => readJsonLines('"a"')).toThrow('out of memory');
+});
 
 function isJson(text: string): boolean {
   try {
