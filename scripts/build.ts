@@ -19,6 +19,14 @@ await build({
   target: 'node24',
   legalComments: 'external',
   sourcemap: 'linked',
-  external: ['@anthropic-ai/claude-agent-sdk', '@copilotkit/aimock', 'eventsource-parser', 'pino', 'pino-pretty'],
+  external: [
+    '@anthropic-ai/claude-agent-sdk',
+    '@copilotkit/aimock',
+    'eventsource-parser',
+    'pino',
+    'pino-pretty',
+    // Its build for Node is CommonJS, which a bundle of modules cannot hold.
+    'yaml',
+  ],
   logLevel: 'warning',
 });

@@ -16,7 +16,7 @@ import { systemClock } from './lib/clock.ts';
 import type { Log } from './lib/log.ts';
 import { Retention } from './runs/retention.ts';
 import { Runs } from './runs/runs.ts';
-import { createSkills } from './skills/skills.ts';
+import type { Skills } from './skills/skills.ts';
 import { createSqliteStore } from './store/sqlite/sqlite-store.ts';
 import { createCopyVolume } from './store/volume/copy-volume.ts';
 import { nextDueAt } from './tasks/read.ts';
@@ -84,12 +84,15 @@ export async function createRuntime({ config, log, requestStop }: RuntimeInput):
     log,
   });
   undo.defer(() => agent.stop());
-  const skills = createSkills({
-    memoryDir: config.memoryDir,
-    builtInDir: config.builtInSkillsDir,
-    orgDir: config.skillsDir,
-    betweenStarts: agent.betweenStarts,
-    log,
+  const skills = makeLazySkills(async () => {
+    const { createSkills } = await import('./skills/skills.ts');
+    return createSkills({
+      memoryDir: config.memoryDir,
+      builtInDir: config.builtInSkillsDir,
+      orgSkillsDir: config.skillsDir,
+      betweenStarts: agent.betweenStarts,
+      log,
+    });
   });
   let installed: Promise<unknown> | null = null;
   // What fails is in the log, and the skills that were installed before are there.
@@ -150,7 +153,17 @@ export async function createRuntime({ config, log, requestStop }: RuntimeInput):
   };
 }
 
-/** The MCP library takes longer to load than all else that an answer to /health needs. */
+// What follows takes longer to load than all else that an answer to /health needs: the MCP library, the reader of YAML.
+
 function loadTools() {
   return import('./tools/in-process.ts');
+}
+
+function makeLazySkills(create: () => Promise<Skills>): Skills {
+  let made: Promise<Skills> | null = null;
+  const get = () => {
+    made ??= create();
+    return made;
+  };
+  return { reload: async () => (await get()).reload(), read: async () => (await get()).read() };
 }

@@ -17,6 +17,12 @@ import { decideOnSignal } from './stop-signals.ts';
 /** For the last bytes of the last responses. */
 const lastResponsesMs = 2_000;
 
+/**
+ * Loading the agent and its tools holds the event loop up for some 0.1 s at a time. The first GET /health, which a platform
+ * sends at once and waits for, is answered before; a run that comes earlier loads what it needs.
+ */
+const warmUpAfterMs = 100;
+
 /** Past the grace period, for a last sync of a large history; then nothing is worth waiting for. */
 const overdueMs = 20_000;
 
@@ -55,10 +61,10 @@ async function run(config: Config, log: Log): Promise<number> {
   const server = await listenOrStop(runtime, config);
   const unhook = onSignals(stopAsked.resolve, log);
   log.info({ host: config.host, port: server.port, version: config.version }, 'listening');
-  // The agent's SDK is large: nobody waits for it before the first answer to /health.
-  void runtime.warmUp();
+  const warmUp = setTimeout(() => void runtime.warmUp(), warmUpAfterMs);
 
   const reason = await stopAsked.promise;
+  clearTimeout(warmUp);
   log.info({ reason, active_runs: runtime.activeRuns() }, 'stopping');
   const overdue = setTimeout(() => {
     log.fatal('the stop takes too long, on a volume that does not answer perhaps; exiting without the rest');

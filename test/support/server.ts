@@ -58,6 +58,8 @@ export type ServerInput = {
   /** Folders of an earlier server. */
   dir?: string;
   env?: Record<string, string>;
+  /** The sources, unless it is the bundle that is looked at. */
+  entry?: string;
 };
 
 /** For what is no test and removes it itself. */
@@ -84,7 +86,7 @@ export function serverEnv(dir: string, modelUrl: string): Record<string, string>
 
 export async function startServer(input: ServerInput): Promise<TestServer> {
   const dir = input.dir ?? makeDir();
-  const child = spawnServer({ ...serverEnv(dir, input.model.url), ...input.env });
+  const child = spawnServer({ ...serverEnv(dir, input.model.url), ...input.env }, [], input.entry);
   const exited = exitOf(child);
   const lines: string[] = [];
   const watchers = new Set<() => void>();
@@ -151,8 +153,9 @@ export async function startServer(input: ServerInput): Promise<TestServer> {
 export async function runServer(
   env: Record<string, string>,
   args: string[] = [],
+  entry?: string,
 ): Promise<{ code: number | NodeJS.Signals; stdout: string; stderr: string }> {
-  const child = spawnServer(env, args);
+  const child = spawnServer(env, args, entry);
   let [stdout, stderr] = ['', ''];
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     stdout += text;
@@ -172,8 +175,8 @@ export function post(url: string, body: unknown, headers: Record<string, string>
   });
 }
 
-function spawnServer(env: Record<string, string>, args: string[] = []) {
-  return spawn(process.execPath, ['src/main.ts', ...args], { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] });
+function spawnServer(env: Record<string, string>, args: string[] = [], entry = 'src/main.ts') {
+  return spawn(process.execPath, [entry, ...args], { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] });
 }
 
 function exitOf(child: ChildProcess): Promise<number | NodeJS.Signals> {
