@@ -4,11 +4,11 @@
  *     .claude/skills                  a link to the set that is installed
  *     .claude/skill-sets/<id>/        a set: built-in and org skills as copies, user skills as links to skills/
  *     .claude/skill-sets/<id>.json    its manifest, written last: a set without one is not finished
- *     .claude/skill-sets/<id>.link    for a moment: the link that is about to replace the other
- *     .claude/skill-sets/<id>.gone    for a moment: what is about to be removed
- *     .claude/skill-sets/found-<id>/  a folder that was in the place of the link: of 1.x, or made by the agent
+ *     .claude/skill-sets/<id>.link    until the set is installed: the link that is to replace the other
+ *     .claude/skill-sets/found-<id>/  what lay where a link of ours belongs, of 1.x or of the agent's making
+ *     .claude/skill-sets/later-<id>/  the same, of a user skill that there is: a later version of it
  *     skills/                         the user skills, the agent's own among them
- *     skills/.picoclaw-<id>/          for a moment: what is being copied there from another file system
+ *     skills/.picoclaw-<id>           for a moment: what is being put there, and what has been replaced
  */
 
 import { randomUUID } from 'node:crypto';
@@ -35,16 +35,17 @@ export function idOfLinkText(text: string): string | null {
   return folder === 'skill-sets' && id !== undefined && more.length === 0 && isSetId(id) ? id : null;
 }
 
-export function newSetId(): string {
-  return randomUUID();
+export function newSetId(kind: '' | 'found-' | 'later-' = ''): string {
+  return `${kind}${randomUUID()}`;
 }
 
-export function newFoundId(): string {
-  return `found-${randomUUID()}`;
-}
-
+/** Of a set that was not built: its contents are somebody's. */
 export function isFoundId(id: string): boolean {
-  return id.startsWith('found-');
+  return id.startsWith('found-') || isLaterId(id);
+}
+
+export function isLaterId(id: string): boolean {
+  return id.startsWith('later-');
 }
 
 export function setPath(place: Place, id: string): string {
@@ -59,27 +60,25 @@ export function nextLinkPath(place: Place, id: string): string {
   return join(place.setsDir, `${id}.link`);
 }
 
-export function gonePath(place: Place, id: string): string {
-  return join(place.setsDir, `${id}.gone`);
+export function newTemporaryPath(place: Place): string {
+  return join(place.userDir, `.picoclaw-${randomUUID()}`);
 }
 
-export function temporaryPath(place: Place): string {
-  return join(place.userDir, `${temporaryPrefix}${randomUUID()}`);
-}
+const uuid = '[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}';
+const temporaryName = new RegExp(`^\\.picoclaw-${uuid}$`);
+const setId = new RegExp(`^(found-|later-)?${uuid}$`);
 
 /** Of a name in `userDir`. */
 export function isTemporaryName(name: string): boolean {
-  return name.startsWith(temporaryPrefix);
+  return temporaryName.test(name);
 }
-
-const temporaryPrefix = '.picoclaw-';
 
 /** The set that a name in `setsDir` belongs to; null for what is not ours. */
 export function setIdOf(name: string): string | null {
-  const id = name.replace(/\.(json|link|gone)$/, '');
+  const id = name.replace(/\.(json|link)$/, '');
   return isSetId(id) ? id : null;
 }
 
 function isSetId(text: string): boolean {
-  return /^(found-)?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text);
+  return setId.test(text);
 }

@@ -15,11 +15,19 @@ export type SkillFile = { kind: 'skill'; warnings: string[] } | { kind: 'faulty'
 const maxName = 64;
 const maxDescription = 1024;
 
+/** Characters, from the beginning of the file: what reading them costs grows faster than they do. */
+export const maxFrontMatter = 16_384;
+
 /** `folder`: the name of the skill's folder, which is the name that the agent knows. */
 export function parseSkillFile(text: string, folder: string): SkillFile {
   const frontMatter = takeFrontMatter(text);
   if (frontMatter === null) return faulty('has no front matter', 'begin it with the lines', template);
-  if (frontMatter === 'open') return faulty('has a front matter without an end', 'close it with a line', '"---"');
+  if (frontMatter === 'open')
+    return faulty(
+      `has a front matter without an end in its first ${maxFrontMatter} bytes`,
+      'close it with a line',
+      '"---"',
+    );
 
   const read = readFields(frontMatter);
   if (read.kind === 'faulty') return read;
@@ -44,7 +52,7 @@ function faulty(...parts: [what: string, remedy: string, text: string]): SkillFi
 function takeFrontMatter(text: string): string | 'open' | null {
   const opening = /^\uFEFF?---[ \t]*\r?\n/.exec(text);
   if (opening === null) return null;
-  const rest = text.slice(opening[0].length);
+  const rest = text.slice(opening[0].length, maxFrontMatter);
   const closing = /^---[ \t]*\r?$/m.exec(rest);
   return closing === null ? 'open' : rest.slice(0, closing.index);
 }
@@ -89,7 +97,7 @@ function lineOf(yaml: string, offset: number): number {
 
 /** A line `key: value` whose value has special characters and no quotes, with quotes. */
 function quoteValue(line: string): string {
-  const [, key, value] = /^([A-Za-z_][\w-]*):[ \t]+([^"'\s].*?)[ \t]*$/.exec(line) ?? [];
+  const [, key, value] = /^([A-Za-z_][\w-]*):[ \t]+([^"'\s].*)$/.exec(line.trimEnd()) ?? [];
   if (key === undefined || value === undefined || !/[{}[\]*&#!|>%@`]|: /.test(value)) return line;
   return `${key}: ${JSON.stringify(value)}`;
 }

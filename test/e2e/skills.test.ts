@@ -24,9 +24,9 @@ import { temporaryFolder } from '../support/temporary-folder.ts';
 
 const shipped = join(import.meta.dirname, '../../built-in-skills');
 
-let orgDir: string;
+let orgSkillsDir: string;
 beforeEach(() => {
-  orgDir = join(temporaryFolder(), 'org');
+  orgSkillsDir = join(temporaryFolder(), 'org');
 });
 
 test('the built-in skills are listed with their descriptions, and each can be loaded', async () => {
@@ -47,8 +47,11 @@ test('the built-in skills are listed with their descriptions, and each can be lo
 
 test('an organisation’s skill is listed and loaded in place of the built-in one, its other files by their paths', async () => {
   await using host = await startAgentHost();
-  write(join(orgDir, 'scheduling/SKILL.md'), skillText('scheduling', { description: 'Our way', body: 'Ask Robin.' }));
-  write(join(orgDir, 'scheduling/rota.md'), 'Robin is in on Mondays.');
+  write(
+    join(orgSkillsDir, 'scheduling/SKILL.md'),
+    skillText('scheduling', { description: 'Our way', body: 'Ask Robin.' }),
+  );
+  write(join(orgSkillsDir, 'scheduling/rota.md'), 'Robin is in on Mondays.');
   await skillsOf(host).reload();
 
   const { listed, loaded } = await load(host, 'scheduling');
@@ -61,15 +64,15 @@ test('an organisation’s skill is listed and loaded in place of the built-in on
 test('skills with odd names, and those whose front matter is no valid YAML but can be read, are listed as they were installed', async () => {
   await using host = await startAgentHost();
   const odd = ['With Space', '中文技能', 'col:on', '__proto__', '-dash', '😀'];
-  for (const name of odd) write(join(orgDir, name, 'SKILL.md'), skillText(name, { name: JSON.stringify(name) }));
+  for (const name of odd) write(join(orgSkillsDir, name, 'SKILL.md'), skillText(name, { name: JSON.stringify(name) }));
   for (const description of ['Use when: asked', '[draft] it', '@all of it', '`tick` it'])
     write(
-      join(orgDir, `about ${description.at(0)}`, 'SKILL.md'),
+      join(orgSkillsDir, `about ${description.at(0)}`, 'SKILL.md'),
       skillText('any', { description, body: 'First line.' }),
     );
   // What would be skipped must be what it would misread or not find.
   for (const name of [' ahead', 'behind ', 'two\nlines', '.hidden'])
-    write(join(orgDir, name, 'SKILL.md'), skillText('any', { description: 'Skipped' }));
+    write(join(orgSkillsDir, name, 'SKILL.md'), skillText('any', { description: 'Skipped' }));
 
   const { effective } = await skillsOf(host).reload();
 
@@ -106,12 +109,12 @@ test('a skill that the agent makes is listed in its next run, and lasts through 
 test('a skill that is removed from its source is not listed in the next run', async () => {
   await using host = await startAgentHost();
   const skills = skillsOf(host);
-  write(join(orgDir, 'revoked/SKILL.md'), skillText('revoked'));
+  write(join(orgSkillsDir, 'revoked/SKILL.md'), skillText('revoked'));
   write(join(host.memoryDir, 'skills/mine/SKILL.md'), skillText('mine'));
   await skills.reload();
   expect(Object.keys((await load(host, 'scheduling')).listed)).toEqual(expect.arrayContaining(['revoked', 'mine']));
 
-  rmSync(join(orgDir, 'revoked'), { recursive: true });
+  rmSync(join(orgSkillsDir, 'revoked'), { recursive: true });
   rmSync(join(host.memoryDir, 'skills/mine'), { recursive: true });
   await skills.reload();
   const { listed } = await load(host, 'scheduling');
@@ -121,12 +124,12 @@ test('a skill that is removed from its source is not listed in the next run', as
 test('a run that has begun goes on with the set it began with', async () => {
   await using host = await startAgentHost();
   const skills = skillsOf(host);
-  write(join(orgDir, 'greet/SKILL.md'), skillText('greet', { body: 'Say hi.' }));
+  write(join(orgSkillsDir, 'greet/SKILL.md'), skillText('greet', { body: 'Say hi.' }));
   await skills.reload();
   const hold = host.model.fault({ kind: 'hold' });
   const running = load(host, 'greet');
   await hold.reached;
-  write(join(orgDir, 'greet/SKILL.md'), skillText('greet', { body: 'Bow deeply.' }));
+  write(join(orgSkillsDir, 'greet/SKILL.md'), skillText('greet', { body: 'Bow deeply.' }));
   await skills.reload();
   hold.release();
   expect((await running).loaded).toContain('Say hi.');
@@ -136,7 +139,7 @@ test('a run that has begun goes on with the set it began with', async () => {
 test('a reload waits with the swap for a process that is starting, which lists and loads the set before', async () => {
   await using host = await startAgentHost();
   const skills = skillsOf(host);
-  write(join(orgDir, 'greet/SKILL.md'), skillText('greet', { description: 'Old', body: 'Say hi.' }));
+  write(join(orgSkillsDir, 'greet/SKILL.md'), skillText('greet', { description: 'Old', body: 'Say hi.' }));
   await skills.reload();
   const before = readlinkSync(join(host.memoryDir, '.claude/skills'));
 
@@ -144,7 +147,7 @@ test('a reload waits with the swap for a process that is starting, which lists a
   // Long before it has read anything: it is not even the program yet that will.
   const pid = await firstProcess(host);
   process.kill(pid, 'SIGSTOP');
-  write(join(orgDir, 'greet/SKILL.md'), skillText('greet', { description: 'New', body: 'Bow deeply.' }));
+  write(join(orgSkillsDir, 'greet/SKILL.md'), skillText('greet', { description: 'New', body: 'Bow deeply.' }));
   const reload = skills.reload();
   await expect.poll(() => existsSync(newestSet(host, before) ?? 'none')).toBe(true);
   // The rest of the reload would take some turns, were it not waiting.
@@ -161,7 +164,7 @@ test('a reload waits with the swap for a process that is starting, which lists a
 
 test('a workspace whose .claude is a link has its skills as well', async () => {
   await using host = await startAgentHost();
-  const far = join(dirname(orgDir), 'far');
+  const far = join(dirname(orgSkillsDir), 'far');
   mkdirSync(far);
   symlinkSync(far, join(host.memoryDir, '.claude'));
   write(join(host.memoryDir, 'skills/mine/SKILL.md'), skillText('mine', { body: 'Mine.' }));
@@ -173,9 +176,9 @@ test('a server installs the skills before its first run, and again when it is as
   const model = await startModel();
   onTestFinished(() => model.stop());
   model.mock.on({ userMessage: /hello/ }, { content: 'Hi.' });
-  const revoked = join(orgDir, 'revoked');
+  const revoked = join(orgSkillsDir, 'revoked');
   write(join(revoked, 'SKILL.md'), skillText('revoked'));
-  await using server = await startServer({ model, dir: dirname(orgDir), env: { SKILLS_DIR: orgDir } });
+  await using server = await startServer({ model, dir: dirname(orgSkillsDir), env: { SKILLS_DIR: orgSkillsDir } });
 
   await server.chat({ message: 'hello' });
   expect(Object.keys(listedIn(model.requests()[0]))).toEqual(['memory-notes', 'revoked', 'scheduling']);
@@ -195,7 +198,7 @@ function skillsOf(host: AgentHost): Skills {
   return createSkills({
     memoryDir,
     builtInDir: shipped,
-    orgDir,
+    orgSkillsDir,
     betweenStarts: agent.betweenStarts,
     log: pino({ level: 'silent' }),
   });

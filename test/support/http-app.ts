@@ -87,7 +87,7 @@ export async function startApp(input: AppInput = {}): Promise<TestApp> {
   const skills = createSkills({
     memoryDir: join(dir, 'memory'),
     builtInDir: join(dir, 'built-in-skills'),
-    orgDir: join(dir, 'skills'),
+    orgSkillsDir: join(dir, 'skills'),
     betweenStarts: (work) => work(),
     log,
   });

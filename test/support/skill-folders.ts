@@ -62,7 +62,7 @@ export function makeSkillFolders(
   const skills = createSkills({
     memoryDir,
     builtInDir: dirs.built_in,
-    orgDir: dirs.org,
+    orgSkillsDir: dirs.org,
     betweenStarts: input.betweenStarts ?? ((work) => work()),
     log: pino({ base: null, formatters: { level: (level) => ({ level }) } }, { write: (line) => void log.push(line) }),
   });

@@ -9,11 +9,11 @@ import { pino } from 'pino';
 import { createSkills } from '../../src/skills/skills.ts';
 
 const [, , memoryDir = '', first = '', second = '', prefix = ''] = process.argv;
-const [one, two] = [first, second].map((orgDir) =>
+const [one, two] = [first, second].map((orgSkillsDir) =>
   createSkills({
     memoryDir,
     builtInDir: join(memoryDir, 'none'),
-    orgDir,
+    orgSkillsDir,
     betweenStarts: (work) => work(),
     log: pino({ level: 'silent' }),
   }),

@@ -63,7 +63,10 @@ describe('a SKILL.md is refused', () => {
     ['', 'SKILL.md has no front matter; begin it with the lines "---", "name: …", "description: …", "---"'],
     ['Say hi.', 'SKILL.md has no front matter; begin it with the lines "---", "name: …", "description: …", "---"'],
     ['\n---\nname: greet\n---\n', expect.stringContaining('no front matter')],
-    [`${start}description: Greets\nSay hi.`, 'SKILL.md has a front matter without an end; close it with a line "---"'],
+    [
+      `${start}description: Greets\nSay hi.`,
+      'SKILL.md has a front matter without an end in its first 16384 bytes; close it with a line "---"',
+    ],
     ['---\n---\nSay hi.', 'SKILL.md has no name; add a line "name: …" to its front matter'],
     ['---\n- a\n- b\n---\n', expect.stringContaining('must be lines such as')],
     ['---\ndescription: Greets\n---\n', 'SKILL.md has no name; add a line "name: …" to its front matter'],
@@ -96,11 +99,20 @@ describe('a SKILL.md is refused', () => {
   });
 
   it.each([
-    ['nests without end', ` a: ${'['.repeat(100_000)}`],
+    ['nests without end', ` a: ${'['.repeat(10_000)}`],
     ['multiplies by aliases', [' a: &a [x]', ...['a', 'b', 'c'].map(twentyTimes)].join('\n')],
   ])('whose front matter %s', (_, yaml) => {
     const parsed = parseSkillFile(`${start}description: Greets\nmetadata:\n${yaml}\n---\n`, 'greet');
     expect(parsed).toMatchObject({ kind: 'faulty', fault: expect.stringContaining('not valid YAML') });
+  });
+
+  it('whose front matter does not end in its first 16 KB', () => {
+    const long = (length: number) => `${start}description: Greets\n# ${'x'.repeat(length)}\n---\n`;
+    expect(parseSkillFile(long(16_000), 'greet')).toMatchObject({ kind: 'skill' });
+    expect(parseSkillFile(long(17_000), 'greet')).toMatchObject({
+      kind: 'faulty',
+      fault: expect.stringContaining('without an end'),
+    });
   });
 });
 

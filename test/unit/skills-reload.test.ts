@@ -1,6 +1,6 @@
 /** One reload at a time, between the starts of processes, and what becomes of one that fails. */
 
-import { existsSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, expect, test, vi } from 'vitest';
 import { makeStartSlots } from '../../src/agent/start-slots.ts';
@@ -8,12 +8,14 @@ import { makeSkillFolders } from '../support/skill-folders.ts';
 
 /** Calls of the file system that fail, which as root no mode can bring about: `function path` → the code of the error. */
 const faults = vi.hoisted(() => new Map<RegExp, { code: string; isDone?: boolean; times?: number }>());
+const watch = vi.hoisted(() => ({ call: (_: string): void => undefined }));
 
 vi.mock('node:fs/promises', async (importOriginal) => {
   const real = await importOriginal<typeof import('node:fs/promises')>();
   const guarded = Object.entries(real).map(([name, member]: [string, unknown]) => {
     if (typeof member !== 'function') return [name, member];
     const call = async (...args: unknown[]) => {
+      watch.call(name);
       const [pattern, fault] = [...faults].find(([wanted]) => wanted.test(`${name} ${args[0]}`)) ?? [];
       if (pattern && fault?.times !== undefined && --fault.times === 0) faults.delete(pattern);
       const result: unknown = !fault || fault.isDone ? await Reflect.apply(member, real, args) : null;
@@ -87,9 +89,8 @@ test('many reloads at once all succeed, and leave one set and the one before', a
 
 test.each([
   ['the organisation’s folder cannot be read', /^readdir .*\/org$/, 'EACCES'],
-  ['a skill cannot be read for a fault of the volume', /^readFile .*\/org\/invoices\/SKILL\.md$/, 'EIO'],
   ['a skill cannot be copied because the disk is full', /^copyFile .*\/org\/invoices\/SKILL\.md$/, 'ENOSPC'],
-  ['a copy cannot be written', /^copyFile .*\/org\/invoices\/more\.md$/, 'EACCES'],
+  ['the volume cannot be written', /^copyFile .*\/org\/invoices\/more\.md$/, 'EROFS'],
   ['no set can be made', /^mkdir .*\/\.claude\/skill-sets$/, 'EROFS'],
   ['the link cannot be replaced', /^rename .*\.link$/, 'EPERM'],
 ])(
@@ -119,13 +120,69 @@ test.each([
   },
 );
 
-test('what vanishes while it is read is looked for again, and missed only when it stays away', async () => {
+test('a step that another instance is in the way of is tried again, but not for ever', async () => {
   const folders = makeSkillFolders();
   folders.writeSkill('org', 'invoices');
-  faults.set(/^copyFile .*invoices\/SKILL\.md$/, { code: 'ENOENT', times: 2 });
+  faults.set(/^rename .*\.link$/, { code: 'ENOENT', times: 2 });
   expect(await folders.skills.reload()).toMatchObject({ org: ['invoices'], warnings: [] });
-  faults.set(/^copyFile .*invoices\/SKILL\.md$/, { code: 'ENOENT', times: 3 });
+  faults.set(/^rename .*\.link$/, { code: 'ENOENT', times: 3 });
   await expect(folders.skills.reload()).rejects.toMatchObject({ code: 'skills_failed' });
+});
+
+test.each([
+  [
+    'read',
+    /^open .*\/org\/invoices\/SKILL\.md$/,
+    'EIO',
+    'SKILLS_DIR/invoices is skipped: its SKILL.md cannot be read (EIO)',
+  ],
+  [
+    'copied',
+    /^copyFile .*\/org\/invoices\/SKILL\.md$/,
+    'ENOENT',
+    'could not be copied: SKILL.md cannot be read (ENOENT)',
+  ],
+  ['opened', /^readdir .*\/org\/invoices$/, 'EIO', 'could not be copied: its folder cannot be read (EIO)'],
+  [
+    'looked at',
+    /^stat .*\/org\/invoices$/,
+    'ENAMETOOLONG',
+    'SKILLS_DIR/invoices is skipped: it cannot be read (ENAMETOOLONG)',
+  ],
+])('a skill that cannot be %s is not installed, and hinders no other', async (_, pattern, code, message) => {
+  const folders = makeSkillFolders();
+  for (const name of ['invoices', 'letters']) folders.writeSkill('org', name);
+  faults.set(pattern, { code });
+  const result = await folders.skills.reload();
+  expect(result.effective).toEqual(['letters']);
+  expect(folders.names()).toEqual(['letters']);
+  expect(folders.warningsOf(result, 'invoices')).toEqual([expect.stringMatching(message.replace(/[().]/g, '\\$&'))]);
+});
+
+test('between starts nothing is read or copied, whatever the agent has made', async () => {
+  const calls: string[] = [];
+  let isBetween = false;
+  const folders = makeSkillFolders({
+    betweenStarts: async (work) => {
+      isBetween = true;
+      return await work().finally(() => {
+        isBetween = false;
+      });
+    },
+  });
+  watch.call = (name) => {
+    if (isBetween) calls.push(name);
+  };
+  folders.writeSkill('built_in', 'notes');
+  folders.writeSkill('user', 'greet', { body: 'Old.' });
+  folders.writeSkill('run_time', 'weather');
+  await folders.skills.reload();
+  rmSync(join(folders.dirs.run_time, 'greet'));
+  folders.writeSkill('run_time', 'greet', { body: 'New.' });
+  await folders.skills.reload();
+  watch.call = () => undefined;
+  const allowed = ['lstat', 'mkdir', 'readdir', 'readlink', 'rename', 'rmdir', 'symlink'];
+  expect([...new Set(calls)].sort()).toEqual(allowed);
 });
 
 test('a swap that is done though it is said to have failed, as over NFS, is not undone', async () => {
@@ -160,12 +217,17 @@ test('a source that is a file is a fault of the setting, not an empty source', a
   expect(await folders.skills.read()).toMatchObject({ effective: ['invoices'] });
 });
 
-test('a file in the place of the installed set is not overwritten', async () => {
+test('a file in the place of the installed set is moved to the user skills', async () => {
   const folders = makeSkillFolders();
+  folders.writeSkill('org', 'invoices');
   mkdirSync(join(folders.memoryDir, '.claude'));
   writeFileSync(folders.dirs.run_time, 'of somebody');
-  await expect(folders.skills.reload()).rejects.toMatchObject({ code: 'skills_failed' });
-  expect(folders.log.join('')).toContain('is neither a folder nor a link; move it away');
+  const result = await folders.skills.reload();
+  expect(result.effective).toEqual(['invoices']);
+  expect(readFileSync(join(folders.dirs.user, 'skills'), 'utf8')).toBe('of somebody');
+  expect(folders.warningsOf(result, 'skills')).toContainEqual(
+    expect.stringContaining('is kept as MEMORY_DIR/skills/skills'),
+  );
 });
 
 test('a skill that may not be read is skipped, and a part of one is left out, with a warning', async () => {
@@ -173,9 +235,9 @@ test('a skill that may not be read is skipped, and a part of one is left out, wi
   for (const name of ['secret', 'hidden', 'open']) folders.writeSkill('org', name);
   for (const path of ['open/terms.md', 'open/deep/more.md']) folders.write('org', path, 'x');
   symlinkSync('/etc/hostname', join(folders.dirs.org, 'open/host'));
-  faults.set(/^readFile .*secret\/SKILL\.md$/, { code: 'EACCES' });
+  faults.set(/^open .*secret\/SKILL\.md$/, { code: 'EACCES' });
   faults.set(/^stat .*hidden\/SKILL\.md$/, { code: 'EPERM' });
-  faults.set(/^(copyFile|access) .*open\/terms\.md$/, { code: 'EACCES' });
+  faults.set(/^copyFile .*open\/terms\.md$/, { code: 'EACCES' });
   faults.set(/^readdir .*open\/deep$/, { code: 'EACCES' });
   faults.set(/^stat .*open\/host$/, { code: 'EACCES' });
 

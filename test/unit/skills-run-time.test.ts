@@ -1,5 +1,6 @@
 /** What the agent makes, edits and removes among the installed skills, and what becomes of it with a reload. */
 
+import { execFileSync } from 'node:child_process';
 import {
   cpSync,
   existsSync,
@@ -7,6 +8,7 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  renameSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -167,22 +169,15 @@ test('a link that the agent has made is kept as a link; one that leads nowhere i
   expect(await folders.skills.reload()).toMatchObject({ user: ['greet'], warnings: [] });
 });
 
-test.each([
-  ['its SKILL.md', (folders: SkillFolders) => folders.writeSkill('run_time', 'notes', { body: 'As I like it.' })],
-  ['a file more', (folders: SkillFolders) => folders.write('run_time', 'notes/state.json', '{}')],
-])('an edit of an installed built-in skill (%s) ends with the reload, and is told of', async (_, edit) => {
+test('an edit of an installed built-in skill ends with the reload', async () => {
   const folders = makeSkillFolders();
   folders.writeSkill('built_in', 'notes', { body: 'Built in.' });
-  folders.write('built_in', 'notes/deep/more.md', 'More.');
   await folders.skills.reload();
-  edit(folders);
-  const result = await folders.skills.reload();
-  expect(folders.warningsOf(result, 'notes')).toEqual([
-    '.claude/skills/notes was edited, and is now as its source has it; keep changes under another name',
-  ]);
+  folders.writeSkill('run_time', 'notes', { body: 'As I like it.' });
+  folders.write('run_time', 'notes/state.json', '{}');
+  expect(await folders.skills.reload()).toMatchObject({ builtIn: ['notes'], user: [], warnings: [] });
   expect(folders.installed('notes/SKILL.md')).toContain('Built in.');
   expect(existsSync(join(folders.dirs.run_time, 'notes/state.json'))).toBe(false);
-  expect(await folders.skills.reload()).toMatchObject({ builtIn: ['notes'], warnings: [] });
 });
 
 test('an installed skill that the agent has removed is there again after the reload; of a user skill it is said how to be rid of it', async () => {
@@ -234,5 +229,93 @@ test('a skill that the agent makes while the new set is being built is in it', a
   expect(work).toBe(1);
   expect(await folders.skills.reload()).toMatchObject({ user: ['greet'], warnings: [] });
   expect(folders.installed('greet/SKILL.md')).toContain('Just in time.');
-  expect(work).toBe(3);
+  // The one that found it, the one that took it over, and the swap.
+  expect(work).toBe(4);
+});
+
+test('a pipe in the place of an installed SKILL.md, of a manifest or of both is nothing to wait for', async () => {
+  const folders = makeSkillFolders();
+  folders.writeSkill('built_in', 'notes', { body: 'Built in.' });
+  folders.writeSkill('user', 'greet');
+  await folders.skills.reload();
+  const manifest = join(folders.setsDir, `${folders.current().replace('skill-sets/', '')}.json`);
+  for (const path of [join(folders.dirs.run_time, 'notes/SKILL.md'), manifest]) {
+    rmSync(path);
+    execFileSync('mkfifo', [path]);
+  }
+  expect(await folders.skills.reload()).toMatchObject({ builtIn: ['notes'], user: ['greet'] });
+  expect(folders.installed('notes/SKILL.md')).toContain('Built in.');
+});
+
+test('what the agent or the operator named .picoclaw-something is left alone', async () => {
+  const folders = makeSkillFolders();
+  folders.write('user', '.picoclaw-notes/important.md', 'x');
+  folders.ageSets();
+  await folders.skills.reload();
+  expect(inUser(folders, '.picoclaw-notes/important.md')).toBe('x');
+});
+
+test('a skill that was broken and is written anew gets its name, and what was there another', async () => {
+  const folders = makeSkillFolders();
+  await folders.skills.reload();
+  folders.write('run_time', 'mine/SKILL.md', 'no front matter');
+  await folders.skills.reload();
+  writeFileSync(join(folders.dirs.user, 'mine/data.txt'), 'kept');
+  rmSync(join(folders.dirs.run_time, 'mine'), { force: true });
+  folders.writeSkill('run_time', 'mine', { body: 'Good.' });
+  const result = await folders.skills.reload();
+  expect(result.user).toEqual(['mine']);
+  expect(inUser(folders, 'mine/SKILL.md')).toContain('Good.');
+  expect(inUser(folders, 'mine-2/data.txt')).toBe('kept');
+});
+
+test('of a skill and what is none by the same name the skill gets the name, and nothing is lost', async () => {
+  const folders = makeSkillFolders();
+  await folders.skills.reload();
+  folders.write('user', 'mine/draft.txt', 'by the user');
+  folders.writeSkill('run_time', 'mine', { body: 'Good.' });
+  const result = await folders.skills.reload();
+  expect(result.user).toEqual(['mine']);
+  expect(inUser(folders, 'mine/SKILL.md')).toContain('Good.');
+  expect(inUser(folders, 'mine-2/draft.txt')).toBe('by the user');
+  expect(folders.warningsOf(result, 'mine')).toEqual([
+    expect.stringContaining('what was there is no skill, and is mine-2 now'),
+  ]);
+});
+
+test('a file that is no skill and is made again and again is kept once, as it was last', async () => {
+  const folders = makeSkillFolders();
+  for (const text of ['One.', 'Two.', 'Two.', 'Three.']) {
+    await folders.skills.reload();
+    folders.write('run_time', 'README.md', text);
+  }
+  await folders.skills.reload();
+  expect(readdirSync(folders.dirs.user)).toEqual(['README.md']);
+  expect(inUser(folders, 'README.md')).toBe('Three.');
+});
+
+test('an installed user skill that the agent gives another name has it afterwards', async () => {
+  const folders = makeSkillFolders();
+  folders.writeSkill('user', 'foo', { name: 'bar', body: 'Mine.' });
+  await folders.skills.reload();
+  renameSync(join(folders.dirs.run_time, 'foo'), join(folders.dirs.run_time, 'bar'));
+  expect(await folders.skills.reload()).toMatchObject({ user: ['bar'], warnings: [] });
+  expect(readdirSync(folders.dirs.user)).toEqual(['bar']);
+  expect(folders.installed('bar/SKILL.md')).toContain('Mine.');
+});
+
+test('what cannot be taken over stays in its set, is told of, and hinders no other skill', async () => {
+  const folders = makeSkillFolders();
+  folders.writeSkill('org', 'invoices');
+  await folders.skills.reload();
+  // Node reads the name with another character, and finds nothing by it.
+  const odd = Buffer.concat([Buffer.from(`${folders.dirs.run_time}/`), Buffer.from([0x67, 0xff])]);
+  mkdirSync(odd);
+  const set = join(folders.memoryDir, '.claude', folders.current());
+  for (let round = 0; round < 3; round += 1) {
+    const result = await folders.skills.reload();
+    expect(result.effective).toEqual(['invoices']);
+    expect(folders.warningsOf(result, 'g\uFFFD')).toEqual([expect.stringContaining('its name is not UTF-8')]);
+    expect(existsSync(set)).toBe(true);
+  }
 });

@@ -191,6 +191,38 @@ test('names that the agent can load are taken, however odd', async () => {
   expect(await folders.skills.reload()).toMatchObject({ org: odd, effective: odd, warnings: [] });
 });
 
+test.each([
+  ['upper case', 'greet', 'Greet'],
+  ['the way an accent is written', 'caf\u00e9', 'cafe\u0301'],
+])('of two names that differ only in %s one is installed, and a user’s takes neither', async (_, one, other) => {
+  const folders = makeSkillFolders();
+  for (const name of [one, other]) folders.writeSkill('org', name, { name: 'any' });
+  folders.writeSkill('user', other, { name: 'any' });
+  const result = await folders.skills.reload();
+  const [first = '', second = ''] = [one, other].sort();
+  expect(result.effective).toEqual([first]);
+  expect(folders.warningsOf(result, second)).toContainEqual(
+    `SKILLS_DIR/${second} is skipped: ${first} has the same name but for upper case or accents; rename one of them`,
+  );
+  expect(folders.warningsOf(result, other)).toContainEqual(
+    expect.stringContaining("the organisation's skill of this name goes before it"),
+  );
+});
+
+test('a file of /proc in the place of a file of a skill is taken for empty', async () => {
+  const folders = makeSkillFolders();
+  folders.writeSkill('org', 'invoices');
+  mkdirSync(join(folders.dirs.org, 'memory'));
+  symlinkSync('/proc/self/pagemap', join(folders.dirs.org, 'invoices/pages'));
+  symlinkSync('/proc/self/pagemap', join(folders.dirs.org, 'memory/SKILL.md'));
+  const result = await folders.skills.reload();
+  expect(result).toMatchObject({
+    effective: ['invoices'],
+    warnings: [{ skill: 'memory', message: expect.stringContaining('has no front matter') }],
+  });
+  expect(folders.installed('invoices/pages')).toBe('');
+});
+
 test('a link to a folder is a skill like another', async () => {
   const folders = makeSkillFolders();
   folders.write('org', '.data/invoices/SKILL.md', '---\nname: invoices\ndescription: About\n---\nLinked.');

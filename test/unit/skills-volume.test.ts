@@ -7,6 +7,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   readlinkSync,
   renameSync,
   rmSync,
@@ -18,14 +19,14 @@ import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { makeSkillFolders, type SkillFolders, skillText } from '../support/skill-folders.ts';
 
-test('the folder of a 1.x volume is taken over: what is in no source is kept, copies of sources are not', async () => {
+test('the folder of a 1.x volume is taken over: what is like nothing in the sources is kept, copies of them are not', async () => {
   const folders = makeSkillFolders();
   folders.writeSkill('built_in', 'notes', { body: 'Of version 2.' });
   folders.writeSkill('org', 'invoices', { body: 'Now.' });
   folders.writeSkill('user', 'recipes', { body: 'Cook.' });
   folders.writeSkill('user', 'greet', { body: 'As it was saved.' });
   folders.writeSkill('run_time', 'notes', { body: 'Of version 1.' });
-  folders.writeSkill('run_time', 'invoices', { body: 'Then.' });
+  folders.writeSkill('run_time', 'invoices', { body: 'Now.' });
   folders.writeSkill('run_time', 'recipes', { body: 'Cook.' });
   folders.writeSkill('run_time', 'greet', { body: 'As the agent edited it after it was saved.' });
   folders.writeSkill('run_time', 'weather', { body: 'By the agent.' });
@@ -44,7 +45,13 @@ test('the folder of a 1.x volume is taken over: what is in no source is kept, co
   expect(folders.installed('weather/SKILL.md')).toContain('By the agent.');
   expect(folders.installed('greet-2/SKILL.md')).toContain('As the agent edited it');
   expect(folders.warningsOf(result, 'weather')).toEqual([
-    '.claude/skills/weather is in no source, and is kept as MEMORY_DIR/skills/weather',
+    '.claude/skills/weather is not as a source has it, and is kept as MEMORY_DIR/skills/weather',
+  ]);
+  // The agent's own, of a name that a built-in skill has since.
+  expect(readFileSync(join(folders.dirs.user, 'notes/SKILL.md'), 'utf8')).toContain('Of version 1.');
+  expect(folders.warningsOf(result, 'notes')).toEqual([
+    '.claude/skills/notes is not as a source has it, and is kept as MEMORY_DIR/skills/notes',
+    expect.stringContaining('the built-in skill of this name goes before it'),
   ]);
   expect(folders.warningsOf(result, 'recipes')).toEqual([]);
   expect(lstatSync(folders.dirs.run_time).isSymbolicLink()).toBe(true);
@@ -74,7 +81,11 @@ test('a link in the place of ours is replaced, and what it led to is left alone'
 
 test.each([
   ['is gone', (folders: SkillFolders) => rmSync(folders.setsDir, { recursive: true })],
-  ['has a manifest that cannot be read', (folders: SkillFolders) => breakManifests(folders)],
+  [
+    'has a manifest that cannot be read',
+    (folders: SkillFolders) => breakManifests(folders, (path) => appendFileSync(path, '}')),
+  ],
+  ['has a folder for a manifest', (folders: SkillFolders) => breakManifests(folders, replaceByFolder)],
 ])('when the installed set %s, the next reload makes it whole again', async (_, damage) => {
   const folders = makeSkillFolders();
   folders.writeSkill('org', 'invoices');
@@ -86,8 +97,13 @@ test.each([
   expect(await folders.skills.reload()).toMatchObject({ org: ['invoices'], user: ['greet', 'weather'], warnings: [] });
 });
 
-function breakManifests({ setsDir }: SkillFolders): void {
-  for (const name of readdirSync(setsDir)) if (name.endsWith('.json')) appendFileSync(join(setsDir, name), '}');
+function breakManifests({ setsDir }: SkillFolders, damage: (path: string) => void): void {
+  for (const name of readdirSync(setsDir)) if (name.endsWith('.json')) damage(join(setsDir, name));
+}
+
+function replaceByFolder(path: string): void {
+  rmSync(path);
+  mkdirSync(join(path, 'deep'), { recursive: true });
 }
 
 test('the set before is kept, older ones and what was cut off are removed', async () => {
@@ -119,6 +135,18 @@ test('a set that another instance may be building now is left alone', async () =
   expect(readdirSync(folders.setsDir)).toContain(other);
 });
 
+test('what another instance is taking over is left alone', async () => {
+  const folders = makeSkillFolders();
+  await folders.skills.reload();
+  const claim = join(folders.setsDir, 'found-00000000-0000-4000-8000-000000000000');
+  mkdirSync(claim);
+  for (let round = 0; round < 2; round += 1) await folders.skills.reload();
+  expect(existsSync(claim)).toBe(true);
+  mkdirSync(join(claim, 'late'));
+  writeFileSync(join(claim, 'late/SKILL.md'), skillText('late'));
+  expect(await folders.skills.reload()).toMatchObject({ user: ['late'] });
+});
+
 test('skills are taken over from a .claude that is another file system', async () => {
   const folders = makeSkillFolders();
   const far = mkdtempSync('/dev/shm/picoclaw-test-');
@@ -134,6 +162,7 @@ test('skills are taken over from a .claude that is another file system', async (
   renameSync(join(folders.dirs.user, 'greet'), join(folders.dirs.user, 'hello'));
   expect(await folders.skills.reload()).toMatchObject({ user: ['hello', 'recipes'] });
 });
+
 test('what a process with the old set still open writes there is kept too', async () => {
   const folders = makeSkillFolders();
   await folders.skills.reload();
