@@ -7,7 +7,7 @@
  */
 
 import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, realpath, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, realpath, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve, sep } from 'node:path';
 import manifest from '../package.json' with { type: 'json' };
 import { describeFaults, type Env, type Fault, readSetting } from './config/read-setting.ts';
@@ -254,10 +254,14 @@ async function checkNoFolder(variable: string, path: string): Promise<Fault | nu
 async function checkReadable(variable: string, folder: string): Promise<Fault | null> {
   try {
     await readdir(folder);
-    return null;
   } catch (error) {
     return { variable, value: folder, fix: `must be a folder that can be read (${codeOf(error)})` };
   }
+  const persona = join(folder, 'CLAUDE.md');
+  const code = await readFile(persona).then(() => null, codeOf);
+  return code === null || code === 'ENOENT'
+    ? null
+    : { variable, value: folder, fix: `must have no CLAUDE.md that cannot be read (${code}): every run reads it` };
 }
 
 function writeFix(error: unknown): string {

@@ -105,6 +105,7 @@ export async function createRuntime({ config, log, requestStop }: RuntimeInput):
     log,
     owner,
     leaseMs: taskLeaseMs,
+    onTaskRunEnded: () => retention.wake(),
     settings: config,
   });
   const operations = { store, volume, agent, runs, skills, clock, log, settings: config };

@@ -42,6 +42,12 @@ export function endFilter(state: FilterState): { visible: string; droppedCharact
     : { visible: state.held, droppedCharacters: 0 };
 }
 
+/** Of a text that is whole. */
+export function withoutInternal(text: string): string {
+  const { state, visible } = filterText(initialFilterState, text);
+  return visible + endFilter(state).visible;
+}
+
 /** The length of the longest end of `text` that is a beginning of `tag`, the whole tag excepted. */
 function tagPrefixLength(text: string, tag: string): number {
   for (let length = Math.min(tag.length - 1, text.length); length > 0; length--) {

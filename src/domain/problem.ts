@@ -246,5 +246,6 @@ export function taskNotFound(id: string): Problem {
 }
 
 export function taskBusy(id: string): Problem {
-  return new Problem('task_busy', `Task ${id} is running`, { taskId: id, retryAfterS: 1 });
+  const detail = `Task ${id} is running, or was cut off and may be run again when its lease is over`;
+  return new Problem('task_busy', detail, { taskId: id, retryAfterS: 1 });
 }

@@ -121,11 +121,17 @@ export function summarizeRun(run: {
   status: TerminalRunStatus;
   result: string | null;
   error: ProblemBody | null;
+  /** Why the task has stopped, which is what its owner looks for; null where it goes on. */
+  pausedBecause: string | null;
 }): string | null {
-  const text = run.result ?? '';
-  const summary =
-    run.status === 'success' ? text : run.status === 'timeout' ? `Timeout: ${text}` : `Error: ${run.error?.detail}`;
+  const summary = run.pausedBecause === null ? describeRun(run) : `Paused: ${run.pausedBecause}`;
   return summary === '' ? null : beginningOf(summary, maxLastResultCharacters);
+}
+
+function describeRun({ status, result, error }: Parameters<typeof summarizeRun>[0]): string {
+  if (status === 'success') return result ?? '';
+  if (status === 'timeout') return result === null ? 'Timeout' : `Timeout: ${result}`;
+  return `Error: ${error?.detail}`;
 }
 
 /** What the agent is asked: a marker, the local time of the task's zone, what became of an attempt before, and the prompt. */

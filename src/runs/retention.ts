@@ -1,6 +1,6 @@
 /**
- * Keeps the run logs of tasks and the outbound messages from growing without end: once the server is up, and every hour.
- * Never in a request: whoever asks for something does not wait for it.
+ * Keeps the run logs of tasks and the outbound messages from growing without end: once the server is up, every hour, and soon
+ * after the run of a task. Never in a request: whoever asks for something does not wait for it.
  */
 
 import type { Clock } from '../lib/clock.ts';
@@ -21,10 +21,13 @@ export type RetentionDeps = {
 
 const dayMs = 86_400_000;
 const everyMs = 3_600_000;
+/** Runs that end together are looked at together. */
+const soonMs = 1_000;
 
 export class Retention {
   readonly #deps: RetentionDeps;
   #timer: NodeJS.Timeout | null = null;
+  #soon: NodeJS.Timeout | null = null;
   #stopped = false;
   #running: Promise<void> = Promise.resolve();
 
@@ -40,9 +43,19 @@ export class Retention {
     await this.#next();
   }
 
+  /** A run of a task has ended. */
+  wake(): void {
+    if (this.#stopped) return;
+    this.#soon ??= setTimeout(() => {
+      this.#soon = null;
+      void this.#next();
+    }, soonMs);
+  }
+
   /** Waits for the round under way. Idempotent. */
   async stop(): Promise<void> {
     this.#stopped = true;
+    if (this.#soon !== null) clearTimeout(this.#soon);
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#timer = null;
     await this.#running;

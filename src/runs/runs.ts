@@ -25,6 +25,8 @@ export type RunsDeps = ExecuteDeps & {
   owner: string;
   /** How long a task stays claimed after its instance was last heard of. */
   leaseMs: number;
+  /** Called when a run of a task has ended. */
+  onTaskRunEnded: () => void;
 };
 
 export type StartRun = {
@@ -167,6 +169,7 @@ export class Runs {
       clearTimeout(deadline);
       lease?.stop();
       this.#active.delete(run.id);
+      if (claim !== null) this.#deps.onTaskRunEnded();
     });
     return { id: run.id, events, outcome };
   }

@@ -58,14 +58,14 @@ export function settleTask(
 ): SettleRun['task'] {
   const { result } = run;
   const { task, slot, attempt } = run.claim;
-  const lastResult = summarizeRun(run);
-  if (slot === null) return { result, lastResult, after: null };
+  if (slot === null) return { result, lastResult: summarizeRun({ ...run, pausedBecause: null }), after: null };
   const { timezone } = deps.settings;
   const after = decideAfterRun(task, { status: run.status, slot, attempt, now: run.at, timezone });
   if (after.fault !== null)
     deps.log.warn({ task_id: task.id, reason: after.fault }, 'the task has no next time and is paused');
   if (run.status === 'cancelled' && after.nextRun !== slot)
     deps.log.error({ task_id: task.id, slot, attempts: attempt }, 'a slot of a task is given up');
+  const lastResult = summarizeRun({ ...run, pausedBecause: after.fault });
   return { result, lastResult, after: { ...after, of: task } };
 }
 

@@ -31,7 +31,11 @@ export function placeFaults({
     return contextMode === 'group'
       ? [{ path: 'conversation_id', message: 'is required with context_mode "group"; the task runs in it' }]
       : [];
-  return conversationId.trim() === '' ? [{ path: 'conversation_id', message: 'must not be blank' }] : [];
+  if (conversationId.trim() === '') return [{ path: 'conversation_id', message: 'must not be blank' }];
+  // Every client takes these out of a path, so that nobody could ask for such a conversation.
+  return conversationId === '.' || conversationId === '..'
+    ? [{ path: 'conversation_id', message: `must not be "${conversationId}", which no path can have` }]
+    : [];
 }
 
 /** The zone as the database of zones spells it; what is no zone stays, for `zoneFaults`. */

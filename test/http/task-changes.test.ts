@@ -191,6 +191,15 @@ describe('a check that finds only what cannot run now', () => {
   });
 });
 
+describe('a group task in a conversation that no path can name', () => {
+  it.each(['.', '..'])('is refused: %s', async (id) => {
+    await using app = await startApp();
+    const answer = await app.post('/task', { ...soon, context_mode: 'group', conversation_id: id });
+    expectProblem(answer, 400, 'invalid_request');
+    expect(faultsOf(answer.body)).toEqual({ conversation_id: expect.stringContaining(`must not be "${id}"`) });
+  });
+});
+
 describe('a group task that could not be made durable', () => {
   it('leaves no conversation either', async () => {
     await using app = await startApp({ clock: makeClock() });
@@ -213,6 +222,17 @@ describe('a group task that could not be made durable', () => {
 });
 
 describe('a message', () => {
+  it('is sent without what is hidden in it, and not at all where all of it is', async () => {
+    await using app = await startApp();
+    const { conversation_id } = (await app.post('/chat', { message: 'hello' })).body;
+    const path = `/chat/${String(conversation_id)}/outbound`;
+    const sent = await app.post(path, { text: 'seen <internal>HIDDEN</internal>too' });
+    expect(sent.body).toMatchObject({ text: 'seen too' });
+    expectProblem(await app.post(path, { text: ' <internal>HIDDEN' }), 400, 'invalid_request');
+    const next = await app.post('/chat', { message: 'and?', conversation_id });
+    expect(next.body.outbound_messages).toMatchObject([{ text: 'seen too' }]);
+  });
+
   it('that could not be made durable is not delivered later, and sent again comes once', async () => {
     await using app = await startApp();
     const { conversation_id } = (await app.post('/chat', { message: 'hello' })).body;

@@ -86,6 +86,7 @@ export function makeInstance(deps: InstanceDeps, input: InstanceInput): Instance
     ...deps,
     owner,
     leaseMs: input.leaseMs ?? 90_000,
+    onTaskRunEnded: () => undefined,
     settings: { assistantName: 'Pico', timezone, sessionEndMarker: settings.sessionEndMarker },
   });
   const real: Operations = {

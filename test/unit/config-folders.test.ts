@@ -51,6 +51,13 @@ describe('checkFolders', () => {
     },
   );
 
+  it('finds that the CLAUDE.md of ORG_DIR cannot be read', async () => {
+    mkdirSync(join(dir, 'org/CLAUDE.md'), { recursive: true });
+    expect(await checkFolders(config({ ORG_DIR: join(dir, 'org') }))).toMatchObject([
+      { variable: 'ORG_DIR', fix: expect.stringContaining('CLAUDE.md that cannot be read (EISDIR)') },
+    ]);
+  });
+
   it('tells every fault at once', async () => {
     for (const name of ['memory', 'store', 'local']) writeFileSync(join(dir, name), 'a file');
     const faults = await checkFolders(config({ ORG_DIR: join(dir, 'org') }));

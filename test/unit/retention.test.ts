@@ -46,6 +46,32 @@ it('where nothing is past its time nothing is written', async () => {
   expect(sync).not.toHaveBeenCalled();
 });
 
+it('the run log of a task keeps its lines, and is looked at again soon after a run, once for many', async () => {
+  const { path, store, retention, sync } = await setUp({ settings: { taskLogRetention: 2, outboundTtlDays: 7 } });
+  await retention.start();
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const db = new DatabaseSync(path);
+  onTestFinished(() => db.close());
+  for (const id of ['one', 'two', 'three', 'four'])
+    db.exec(`insert into runs (id, source, status, fencing_token, owner, input_tokens, output_tokens, cache_read_input_tokens,
+      cache_creation_input_tokens, cost_usd, num_turns, started_at, ended_at, task_id, attempt)
+      values ('${id}', 'task_trigger', 'success', 1, 'here', 0, 0, 0, 0, 0, 1, '2026-06-09', '2026-06-09', 'watch', 1)`);
+  db.exec(`insert into scheduled_tasks (id, prompt, schedule_type, schedule_value, context_mode, status, created_at, max_attempts,
+    attempts, fencing_token) values ('watch', 'x', 'interval', '60000', 'isolated', 'active', '2026-06-01', 3, 0, 1)`);
+  for (let run = 0; run < 4; run += 1) retention.wake();
+  expect(vi.getTimerCount()).toBe(1);
+  await vi.advanceTimersByTimeAsync(1_000);
+  await retention.stop();
+  expect((await store.listTaskRuns('watch', { limit: 10, cursor: null }))?.items.map(({ id }) => id)).toEqual([
+    'four',
+    'three',
+  ]);
+  expect(sync).toHaveBeenCalledTimes(1);
+  retention.wake();
+  expect(vi.getTimerCount()).toBe(0);
+});
+
 it('what cannot be removed is told in the log, and the server goes on', async () => {
   const { store, retention, log } = await setUp();
   await store.close();

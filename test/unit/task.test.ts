@@ -93,15 +93,25 @@ describe('what a task keeps of its last run', () => {
     ['success', 'All green.', null, 'All green.'],
     ['success', null, null, null],
     ['timeout', 'All gr', failed, 'Timeout: All gr'],
+    ['timeout', null, failed, 'Timeout'],
     ['error', null, failed, 'Error: the key was refused'],
     ['cancelled', 'half', failed, 'Error: the key was refused'],
   ] as const)('of a run that ended as %s with %j', (status, result, error, expected) => {
-    expect(summarizeRun({ status, result, error })).toBe(expected);
+    expect(summarizeRun({ status, result, error, pausedBecause: null })).toBe(expected);
+  });
+
+  it('is why it was paused, where it was', () => {
+    const run = { status: 'success', result: 'Done.', error: null } as const;
+    expect(summarizeRun({ ...run, pausedBecause: 'schedule_value has no meaning' })).toBe(
+      'Paused: schedule_value has no meaning',
+    );
   });
 
   it('is at most 200 characters, and never half of one', () => {
-    expect(summarizeRun({ status: 'success', result: 'x'.repeat(300), error: null })).toHaveLength(200);
-    const emoji = summarizeRun({ status: 'success', result: `x${'🌱'.repeat(150)}`, error: null });
+    expect(summarizeRun({ status: 'success', result: 'x'.repeat(300), error: null, pausedBecause: null })).toHaveLength(
+      200,
+    );
+    const emoji = summarizeRun({ status: 'success', result: `x${'🌱'.repeat(150)}`, error: null, pausedBecause: null });
     expect(emoji).toHaveLength(199);
     expect(emoji?.isWellFormed()).toBe(true);
   });
