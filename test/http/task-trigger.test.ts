@@ -82,7 +82,11 @@ describe('POST /task/trigger', () => {
       const before = app.rows();
       const refused = await trigger(app);
       expectProblem(refused, 409, 'task_busy');
-      expect(refused.body).toMatchObject({ task_id: 'a', retryable: true, error: expect.stringContaining(expect.stringContaining('Task a is running')) });
+      expect(refused.body).toMatchObject({
+        task_id: 'a',
+        retryable: true,
+        error: expect.stringContaining('Task a is running'),
+      });
       expect(refused.headers.get('retry-after')).toBe('1');
       expect(app.rows()).toEqual(before);
       run.release();
