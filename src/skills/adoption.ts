@@ -106,7 +106,7 @@ export async function carryOut(place: Place, made: Made, plan: Plan): Promise<Ad
   } else if (plan.kind === 'keep') {
     if (plan.beside === 'replaced') {
       const old = newTemporaryPath(place);
-      await rename(own, old).catch(ifMissing(undefined));
+      await rename(own, old);
       adopted.rest.push(old);
     } else if (plan.beside === 'moved') {
       adopted.moved = await freeName(place, name);

@@ -18,27 +18,37 @@ export async function copyFolder(from: string, to: string): Promise<{ path: stri
 
   /** `above`: the real paths of the folders that this one is in. */
   async function copy(source: string, target: string, above: string[]): Promise<void> {
-    try {
-      const found = await stat(source);
-      if (found.isDirectory()) await copyEntries(source, target, above);
-      else if (!found.isFile()) leaveOut(source, 'is neither a file nor a folder');
-      // A file of /proc says that it is empty, and can be without end.
-      else if (found.size === 0) await writeFile(target, '', { mode: found.mode });
-      else await copyFile(source, target);
-    } catch (error) {
+    const read = await readSource(source, above).catch((error: unknown) => {
       if (faultsOfVolume.includes(codeOf(error) ?? '')) throw error;
-      leaveOut(source, await faultOf(source, error));
+      return faultOf(source, error);
+    });
+    if (typeof read === 'string') return leaveOut(source, read);
+    try {
+      // A file of /proc says that it is empty, and can be without end.
+      if (read.kind === 'empty') await writeFile(target, '', { mode: read.mode });
+      else if (read.kind === 'file') await copyFile(source, target);
+      else await mkdir(target);
+    } catch (error) {
+      const code = codeOf(error) ?? '';
+      if (faultsOfVolume.includes(code) || (read.kind === 'folder' && code !== 'ENAMETOOLONG')) throw error;
+      return leaveOut(source, await faultOf(source, error));
     }
-  }
-
-  async function copyEntries(source: string, target: string, above: string[]): Promise<void> {
-    const real = await realpath(source);
-    if (above.includes(real)) return leaveOut(source, 'is a link to a folder that it is in');
-    const names = await readdir(source);
-    await mkdir(target);
-    for (const name of names) await copy(join(source, name), join(target, name), [...above, real]);
+    if (read.kind !== 'folder') return;
+    for (const name of read.names) await copy(join(source, name), join(target, name), [...above, read.real]);
   }
 
   await copy(from, to, []);
   return leftOut;
+}
+
+type Read = { kind: 'file' } | { kind: 'empty'; mode: number } | { kind: 'folder'; real: string; names: string[] };
+
+/** A text says why it is not to be copied. */
+async function readSource(path: string, above: string[]): Promise<Read | string> {
+  const found = await stat(path);
+  if (found.isFile()) return found.size === 0 ? { kind: 'empty', mode: found.mode } : { kind: 'file' };
+  if (!found.isDirectory()) return 'is neither a file nor a folder';
+  const real = await realpath(path);
+  if (above.includes(real)) return 'is a link to a folder that it is in';
+  return { kind: 'folder', real, names: await readdir(path) };
 }

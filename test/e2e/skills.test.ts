@@ -121,18 +121,23 @@ test('a skill that is removed from its source is not listed in the next run', as
   expect(Object.keys(listed).sort()).toEqual(['memory-notes', 'scheduling']);
 });
 
-test('a run that has begun goes on with the set it began with', async () => {
+test('a run that has begun keeps the skills and texts it began with, and reads their other files from the new set', async () => {
   await using host = await startAgentHost();
   const skills = skillsOf(host);
   write(join(orgSkillsDir, 'greet/SKILL.md'), skillText('greet', { body: 'Say hi.' }));
+  write(join(orgSkillsDir, 'greet/words.md'), 'hello');
   await skills.reload();
   const hold = host.model.fault({ kind: 'hold' });
   const running = load(host, 'greet');
   await hold.reached;
   write(join(orgSkillsDir, 'greet/SKILL.md'), skillText('greet', { body: 'Bow deeply.' }));
+  write(join(orgSkillsDir, 'greet/words.md'), 'good day');
   await skills.reload();
   hold.release();
-  expect((await running).loaded).toContain('Say hi.');
+  const { loaded } = await running;
+  expect(loaded).toContain('Say hi.');
+  const folder = /Base directory for this skill: (\S+)/.exec(loaded)?.[1] ?? '';
+  expect(readFileSync(join(folder, 'words.md'), 'utf8')).toBe('good day');
   expect((await load(host, 'greet')).loaded).toContain('Bow deeply.');
 });
 

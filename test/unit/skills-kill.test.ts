@@ -6,7 +6,7 @@ import { cpSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
-import { expect, test } from 'vitest';
+import { expect, onTestFailed, test } from 'vitest';
 import { makeSkillFolders, type SkillFolders } from '../support/skill-folders.ts';
 
 const child = join(import.meta.dirname, '../support/skills-child.ts');
@@ -74,7 +74,9 @@ async function killed(folders: SkillFolders, other: string, prefix: string, atLe
   while (names.length < atLeast)
     if ((await Promise.race([once(lines, 'line'), closed])) === true) throw new Error('it ended by itself');
   // The moment is the point of the test: somewhere in one of the next reloads.
-  await sleep(Math.random() * 60);
+  const delayMs = Math.random() * 60;
+  onTestFailed(() => console.log(`${prefix} was killed ${delayMs} ms after ${atLeast} skills`));
+  await sleep(delayMs);
   process_.kill('SIGKILL');
   await closed;
   return names;

@@ -135,6 +135,30 @@ test('a set that another instance may be building now is left alone', async () =
   expect(readdirSync(folders.setsDir)).toContain(other);
 });
 
+test('of two instances that take over the same at once one has it, and nothing is kept twice or lost', async () => {
+  const other = makeSkillFolders();
+  let isRaced = false;
+  const folders = makeSkillFolders({
+    root: join(other.memoryDir, '..'),
+    betweenStarts: async (work) => {
+      // Between the plan of the one and what it does, the other does the same.
+      if (isRaced) await other.skills.reload();
+      isRaced = false;
+      return await work();
+    },
+  });
+  folders.writeSkill('user', 'greet', { body: 'Old.' });
+  await folders.skills.reload();
+  rmSync(join(folders.dirs.run_time, 'greet'));
+  folders.writeSkill('run_time', 'greet', { body: 'New.' });
+  folders.writeSkill('run_time', 'weather', { body: 'Made.' });
+  isRaced = true;
+  expect(await folders.skills.reload()).toMatchObject({ user: ['greet', 'weather'], warnings: [] });
+  expect(readdirSync(folders.dirs.user)).toEqual(['greet', 'weather']);
+  expect(folders.installed('greet/SKILL.md')).toContain('New.');
+  expect(folders.installed('weather/SKILL.md')).toContain('Made.');
+});
+
 test('what another instance is taking over is left alone', async () => {
   const folders = makeSkillFolders();
   await folders.skills.reload();

@@ -35,7 +35,8 @@ export const reloadSkillsRoute = defineRoute({
   description:
     'Reads the three sources again and replaces the installed set whole: an organisation’s skill goes before a built-in ' +
     'one of its name, a user’s takes only a name that is free, and what is gone from its source is gone. Skills that the ' +
-    'agent has made are kept. Runs that have begun go on with the set they began with.',
+    'agent has made are kept. Runs that have begun keep the skills they began with and the text of each SKILL.md; other ' +
+    'files of a skill they read from the new set. What is wrong with one skill is in `warnings`, and stops no other.',
   params: none,
   query: none,
   body: { presence: 'optional', schema: none },
