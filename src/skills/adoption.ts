@@ -19,7 +19,7 @@ type Plan =
   | { kind: 'drop'; why: string | null }
   /** The user skill that the link led to gets the link's name. */
   | { kind: 'rename'; from: string }
-  /** `beside`: what is its name's now goes away, gets another name, or keeps the name. `copy`: what is to be moved there in its stead. */
+  /** `beside`: what becomes of the user skill of this name. `copy`: is moved there in its stead, from where a rename leads. */
   | { kind: 'keep'; isLater: boolean; beside: 'replaced' | 'moved' | 'left'; copy: string | null };
 
 export async function planAdoption(place: Place, made: Made): Promise<Plan> {
@@ -114,13 +114,12 @@ export async function carryOut(place: Place, made: Made, plan: Plan): Promise<Ad
     }
     adopted.name = await freeName(place, name);
     await rename(plan.copy ?? claimed, join(place.userDir, adopted.name));
-    // Only what was moved away is known to be kept.
-    if (plan.copy === null) await rmdir(claim);
   }
   if (set.isCurrent) for (const one of [name, adopted.name ?? name]) await linkIn(place, made, one);
   return adopted;
 }
 
+/** So that a process that starts before the next set is installed finds it. */
 async function linkIn(place: Place, { set }: Made, name: string): Promise<void> {
   const isAway = !(await isThere(join(set.path, name)));
   if (isAway && (await isThere(join(place.userDir, name))))

@@ -126,13 +126,17 @@ test('the set before is kept, older ones and what was cut off are removed', asyn
   expect(names).not.toContain(first.replace('skill-sets/', ''));
 });
 
-test('a set that another instance may be building now is left alone', async () => {
+test.each([
+  ['building', []],
+  ['about to install', ['json', 'link']],
+])('a set that another instance may be %s now is left alone', async (_, parts) => {
   const folders = makeSkillFolders();
   await folders.skills.reload();
-  const other = '00000000-0000-4000-8000-000000000000';
-  mkdirSync(join(folders.setsDir, other));
+  const other = join(folders.setsDir, '00000000-0000-4000-8000-000000000000');
+  mkdirSync(other);
+  for (const part of parts) writeFileSync(`${other}.${part}`, '{"skills": [], "warnings": []}');
   await folders.skills.reload();
-  expect(readdirSync(folders.setsDir)).toContain(other);
+  expect(existsSync(other)).toBe(true);
 });
 
 test('of two instances that take over the same at once one has it, and nothing is kept twice or lost', async () => {
