@@ -18,14 +18,16 @@ export type Made = { set: SurveyedSet; name: string; path: string; linkText: str
 /** Reads manifests, and compares what has none with the sources, so not between starts. */
 export async function surveySets(place: Place, sources: Source[]): Promise<Survey> {
   const current = await findCurrent(place);
+  const toUserSkills = await linkTextToUserSkills(place);
   const sets: SurveyedSet[] = [];
+  // Another instance's can go meanwhile: it is then as if it were empty.
   for (const set of await findSets(place, current)) {
     const copies = new Set<string>();
     for (const { name, tier } of set.manifest?.skills ?? []) if (tier !== 'user') copies.add(name);
     if (set.manifest === null && !isLaterId(set.id))
       for (const name of await namesIn(set.path))
         if ((await findOriginal(sources, { path: join(set.path, name), name })) !== null) copies.add(name);
-    sets.push({ ...set, copies, toUserSkills: await linkTextToUserSkills(place, set.path) });
+    sets.push({ ...set, copies, toUserSkills });
   }
   return { current, sets };
 }

@@ -64,7 +64,7 @@ export async function buildSet(place: Place, found: FoundSkills, said: SkillWarn
   const path = setPath(place, id);
   await mkdir(path);
   try {
-    const toUserSkills = await linkTextToUserSkills(place, path);
+    const toUserSkills = await linkTextToUserSkills(place);
     const link = (name: string) => symlink(join(toUserSkills, name), join(path, name));
     const warnings = [...said, ...found.warnings];
 
@@ -111,9 +111,9 @@ function distinct(warnings: SkillWarning[]): SkillWarning[] {
   return [...new Map(warnings.map((warning) => [JSON.stringify(warning), warning])).values()];
 }
 
-/** Relative, so that it holds wherever the volume is mounted, and from where the set really lies. */
-export async function linkTextToUserSkills(place: Place, setPath: string): Promise<string> {
-  return relative(await realpath(setPath), await realpath(place.userDir));
+/** Relative, so that it holds wherever the volume is mounted, and from where the sets really lie. */
+export async function linkTextToUserSkills({ setsDir, userDir }: Place): Promise<string> {
+  return join('..', relative(await realpath(setsDir), await realpath(userDir)));
 }
 
 export async function installSet(place: Place, id: string): Promise<void> {
