@@ -63,7 +63,12 @@ async function claimAt(now: string, owner = 'here'): Promise<TaskClaim> {
     slot: task.nextRun,
     runId: `run-${now}`,
     newSessionId: '8f1c4a52-3a0f-4f6e-9d3e-0d3a4d7f2b11',
-    message: { id: `msg-${now}`, sender: 'scheduler', senderName: 'Scheduled task', render: ({ task: { prompt } }) => prompt },
+    message: {
+      id: `msg-${now}`,
+      sender: 'scheduler',
+      senderName: 'Scheduled task',
+      render: ({ task: { prompt } }) => prompt,
+    },
     owner,
     at: now,
     leaseExpiresAt: leaseEnd(now, leaseMs),
