@@ -8,6 +8,7 @@ import manifest from '../../package.json' with { type: 'json' };
 import { type Model, type ModelRequest, startModel } from '../support/model.ts';
 import { post, startServer, type TestServer } from '../support/server.ts';
 import { sharedFolder } from '../support/temporary-folder.ts';
+import { until } from '../support/until.ts';
 
 const stdioServer = join(import.meta.dirname, '../support/agent-mcp-stdio.ts');
 const answerOf = z.record(z.string(), z.unknown());
@@ -85,6 +86,10 @@ describe('a server with tokens, an organisation, a model and a zone', () => {
   });
 
   it('tells in /health its build, its limit, its folders, its agent and its store', async () => {
+    // The agent is loaded a moment after the server listens.
+    await until('the agent has a version', async () =>
+      JSON.stringify((await server.get('/health')).body.agent).includes('"version":"2'),
+    );
     expect(await server.get('/health')).toEqual({
       status: 200,
       body: {
