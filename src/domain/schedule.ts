@@ -33,7 +33,7 @@ export type Slot =
 
 export const minIntervalMs = 1000;
 /** A hundred years: what lies further off is a slip, and leaves the range of dates. */
-export const maxIntervalMs = 100 * 365 * 86_400_000;
+const maxIntervalMs = 100 * 365 * 86_400_000;
 /** Longer than any value that means something. */
 export const maxScheduleCharacters = 200;
 

@@ -3,7 +3,7 @@
 import { z } from '@hono/zod-openapi';
 import { textFault } from '../domain/text.ts';
 
-export function idParam(about: { description: string; example: string }) {
+function idParam(about: { description: string; example: string }) {
   return z.strictObject({
     id: z
       .string()

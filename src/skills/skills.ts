@@ -13,15 +13,13 @@ import type { InstalledSkills } from './skill.ts';
 
 export type { InstalledSkills };
 
-export type SkillsDeps = InstallDeps;
-
 export type Skills = {
   /** Installs what the sources hold now. Rejects with a `Problem`, its cause logged; the set before is then still there. */
   reload(): Promise<InstalledSkills>;
   read(): Promise<InstalledSkills>;
 };
 
-export function createSkills(deps: SkillsDeps): Skills {
+export function createSkills(deps: InstallDeps): Skills {
   let underWay: Promise<unknown> = Promise.resolve();
   let announced: Promise<InstalledSkills> | null = null;
 
@@ -38,7 +36,7 @@ export function createSkills(deps: SkillsDeps): Skills {
   return { reload, read: () => readInstalled(deps.memoryDir) };
 }
 
-async function reloadNow(deps: SkillsDeps): Promise<InstalledSkills> {
+async function reloadNow(deps: InstallDeps): Promise<InstalledSkills> {
   try {
     await installPatiently(deps);
     const { warnings, ...installed } = await readInstalled(deps.memoryDir);
@@ -60,7 +58,7 @@ const maxAttempts = 3;
 /** How a step fails that somebody else has just done or undone: a deployment, another instance on this volume. */
 const overtaken = ['ENOENT', 'EEXIST', 'EISDIR', 'ENOTEMPTY'];
 
-async function installPatiently(deps: SkillsDeps): Promise<void> {
+async function installPatiently(deps: InstallDeps): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await installSkills(deps);

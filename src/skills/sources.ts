@@ -53,7 +53,7 @@ export async function findSkills(sources: Source[]): Promise<FoundSkills> {
 }
 
 /** Names of one key are the same folder where file systems are lenient, and no different to whoever reads them. */
-export function keyOf(name: string): string {
+function keyOf(name: string): string {
   return name.normalize('NFC').toLowerCase();
 }
 

@@ -45,7 +45,7 @@ export async function updateTask(deps: TaskDeps, input: { id: string; changes: T
 }
 
 /** Only what is changed is checked: PicoClaw 1.x may have left other things that are not valid. Throws `invalid_request`. */
-export function changeTask(task: Task, changes: TaskChanges, here: Here): Task {
+function changeTask(task: Task, changes: TaskChanges, here: Here): Task {
   const { status = task.status, ...fields } = changes;
   const changed = withKnownZone({ ...task, ...fields });
   const faults: FieldError[] = [];
