@@ -1,24 +1,25 @@
 /**
  * The composition root: builds everything, in order, and stops it in the reverse.
  *
- * Order of a start: the volume is hydrated before the database is opened; runs of the instance before are recovered, and
- * what that and a migration changed is synced, before anything is served.
+ * Order of a start: the volume is taken over and hydrated before the database is opened; runs of the instance before are
+ * recovered, and what that and a migration changed is synced, before anything is served. Where another instance is at work
+ * on the volume, the server listens all the same and says so.
  */
 
 import { randomUUID } from 'node:crypto';
-import { createClaudeAgent } from './agent/claude.ts';
+import { type ClaudeAgent, type ClaudeAgentDeps, createClaudeAgent } from './agent/claude.ts';
 import { waitFor } from './agent/wait-for.ts';
 import { type Config, findVolumes } from './config.ts';
 import { finishDeletions } from './conversations/delete.ts';
 import { createApp, type HttpApp } from './http/app.ts';
 import { readHealth } from './http/health.ts';
-import { systemClock } from './lib/clock.ts';
+import { type Clock, systemClock } from './lib/clock.ts';
 import type { Log } from './lib/log.ts';
 import { Retention } from './runs/retention.ts';
 import { Runs } from './runs/runs.ts';
 import type { Skills } from './skills/skills.ts';
-import { createSqliteStore } from './store/sqlite/sqlite-store.ts';
-import { createCopyVolume } from './store/volume/copy-volume.ts';
+import { StoreAccess } from './store/access.ts';
+import type { Store } from './store/store.ts';
 import { nextDueAt } from './tasks/read.ts';
 
 export type Runtime = {
@@ -33,7 +34,13 @@ export type Runtime = {
   stop(): Promise<boolean>;
 };
 
-export type RuntimeInput = { config: Config; log: Log; requestStop(reason: string): void };
+export type RuntimeInput = {
+  config: Config;
+  log: Log;
+  requestStop(reason: string): void;
+  /** Another agent behind the same port. */
+  createAgent?: (deps: ClaudeAgentDeps) => ClaudeAgent;
+};
 
 /**
  * How long a task stays claimed after its server was last heard of: longer than a pause that a server survives, short enough
@@ -51,24 +58,31 @@ function runGraceMs(graceMs: number): number {
   return Math.max(graceMs - settlingMs, graceMs / 2);
 }
 
-export async function createRuntime({ config, log, requestStop }: RuntimeInput): Promise<Runtime> {
+export async function createRuntime({
+  config,
+  log,
+  requestStop,
+  createAgent = createClaudeAgent,
+}: RuntimeInput): Promise<Runtime> {
   const clock = systemClock;
-  const owner = randomUUID();
   await using undo = new AsyncDisposableStack();
 
-  const volume = createCopyVolume({ storeDir: config.storeDir, localDbPath: config.localDbPath, clock, log });
-  undo.defer(() => volume.stop());
-  await volume.hydrate();
-  const store = await createSqliteStore({ path: config.localDbPath });
-  undo.defer(() => store.close());
-  const recovered = await store.recoverRuns({ owner, at: clock.now() });
-  if (recovered > 0) log.warn({ runs: recovered }, 'runs that an instance before left unfinished are now interrupted');
-  await volume.sync();
+  const access = new StoreAccess({
+    storeDir: config.storeDir,
+    localDbPath: config.localDbPath,
+    clock,
+    log,
+    onLost: () => runs.drop(),
+    onOpen: (opened) => recover(opened, { clock, log }),
+  });
+  undo.defer(async () => void (await access.stop()));
+  const { store } = access;
+  const volume = access;
 
   // Not a setting's fault, but whoever runs this should know.
   log.warn('the agent has the credential of the model API in its environment, where its tools can read it');
   const volumes = await findVolumes(config);
-  const agent = createClaudeAgent({
+  const agent = createAgent({
     credential: config.credential,
     anthropicBaseUrl: config.anthropicBaseUrl,
     defaultModel: config.model,
@@ -103,7 +117,8 @@ export async function createRuntime({ config, log, requestStop }: RuntimeInput):
     volume,
     clock,
     log,
-    owner,
+    owner: randomUUID(),
+    hold: () => access.hold(),
     leaseMs: taskLeaseMs,
     onTaskRunEnded: () => retention.wake(),
     settings: config,
@@ -111,10 +126,12 @@ export async function createRuntime({ config, log, requestStop }: RuntimeInput):
   const operations = { store, volume, agent, runs, skills, clock, log, settings: config };
   const retention = new Retention({ store, volume, clock, log, settings: config });
   undo.defer(() => retention.stop());
+  await access.start();
 
   let stopped: Promise<boolean> | null = null;
   const app = createApp({
     operations,
+    useStore: (kind, work) => access.use(kind, work),
     health: () => readHealth({ store, volume, agent, volumes, nextDueAt: () => nextDueAt(operations), log }),
     stopping: () => stopped !== null,
     requestStop: (reason) => requestStop(reason ?? 'asked over HTTP'),
@@ -125,13 +142,8 @@ export async function createRuntime({ config, log, requestStop }: RuntimeInput):
 
   async function stop(): Promise<boolean> {
     await runs.stop({ graceMs: runGraceMs(config.shutdownGraceMs) });
-    const clean = await volume.sync().then(
-      () => true,
-      (error: unknown) => {
-        log.error({ err: error }, 'the last sync failed; what was answered before is on the volume');
-        return false;
-      },
-    );
+    await retention.stop();
+    const clean = await access.stop();
     await parts.disposeAsync();
     return clean;
   }
@@ -152,6 +164,12 @@ export async function createRuntime({ config, log, requestStop }: RuntimeInput):
       return stopped;
     },
   };
+}
+
+/** Whatever was running when the volume was left is not running any more, whoever began it. */
+async function recover(store: Store, { clock, log }: { clock: Clock; log: Log }): Promise<void> {
+  const recovered = await store.recoverRuns({ owner: 'nobody', at: clock.now() });
+  if (recovered > 0) log.warn({ runs: recovered }, 'runs that an instance before left unfinished are now interrupted');
 }
 
 // What follows takes longer to load than all else that an answer to /health needs: the MCP library, the reader of YAML.

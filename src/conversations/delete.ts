@@ -33,13 +33,17 @@ export async function deleteConversation(deps: DeleteDeps, id: string): Promise<
  * At start: transcripts that deletions before it, or isolated runs that were cut off, left behind. Never rejects; what cannot
  * be done now is tried at the next start.
  */
-export async function finishDeletions(deps: DeleteDeps & { log: Log }): Promise<void> {
+export async function finishDeletions(
+  deps: DeleteDeps & { volume: { useIfOurs(work: () => Promise<void>): Promise<boolean> }; log: Log },
+): Promise<void> {
   const failed = (error: unknown) =>
     deps.log.error({ err: error }, 'transcripts that nobody needs could not be removed');
   try {
-    for (const owner of await deps.store.listUnforgotten())
-      await forget(deps, owner, await deps.store.listSessions(owner.id)).catch(failed);
-    await deps.volume.sync();
+    await deps.volume.useIfOurs(async () => {
+      for (const owner of await deps.store.listUnforgotten())
+        await forget(deps, owner, await deps.store.listSessions(owner.id)).catch(failed);
+      await deps.volume.sync();
+    });
   } catch (error) {
     failed(error);
   }

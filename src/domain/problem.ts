@@ -82,6 +82,18 @@ export const catalogue = {
     retryable: true,
     hint: 'STORE_DIR could not be written (full, read-only, gone); the log has the cause.',
   },
+  store_owned_elsewhere: {
+    status: 503,
+    title: 'Another instance has the volume',
+    retryable: true,
+    hint: 'Two instances share STORE_DIR: one works at a time, the other waits for it and then gives up. `owner` names it.',
+  },
+  store_unavailable: {
+    status: 503,
+    title: 'The database cannot be used',
+    retryable: true,
+    hint: 'The local disk is full, or what STORE_DIR holds cannot be read whole; the log and `picoclaw doctor` say which.',
+  },
   skills_failed: {
     status: 503,
     title: 'The skills could not be installed',
@@ -179,6 +191,8 @@ export type ProblemBody = {
   errors?: FieldError[];
   conversation_id?: string;
   task_id?: string;
+  /** Of `store_owned_elsewhere`: host name and process id of the other instance, where it is known. */
+  owner?: string;
   request_id?: string;
 };
 
@@ -186,6 +200,7 @@ export type ProblemContext = {
   errors?: FieldError[];
   conversationId?: string;
   taskId?: string;
+  owner?: string;
   /** Seconds; sent as Retry-After. */
   retryAfterS?: number;
   /** Methods of the path; sent as Allow. */
@@ -211,7 +226,7 @@ export class Problem extends Error {
 
   toBody(requestId?: string): ProblemBody {
     const { status, title, retryable } = catalogue[this.code];
-    const { errors, conversationId, taskId } = this.context;
+    const { errors, conversationId, taskId, owner } = this.context;
     return {
       type: `urn:picoclaw:problem:${this.code}`,
       title,
@@ -223,6 +238,7 @@ export class Problem extends Error {
       ...(errors ? { errors } : {}),
       ...(conversationId ? { conversation_id: conversationId } : {}),
       ...(taskId ? { task_id: taskId } : {}),
+      ...(owner ? { owner } : {}),
       ...(requestId ? { request_id: requestId } : {}),
     };
   }
@@ -248,4 +264,19 @@ export function taskNotFound(id: string): Problem {
 export function taskBusy(id: string): Problem {
   const detail = `Task ${id} is running, or was cut off and may be run again when its lease is over`;
   return new Problem('task_busy', detail, { taskId: id, retryAfterS: 1 });
+}
+
+/** `owner` is null where it is not known. */
+export function storeOwnedElsewhere(owner: string | null): Problem {
+  const who = owner === null ? 'another instance' : `another instance (${owner})`;
+  return new Problem('store_owned_elsewhere', `${who} is at work on the volume; nothing was done`, {
+    ...(owner === null ? {} : { owner }),
+    retryAfterS: 2,
+  });
+}
+
+export function storeTakenOver(): Problem {
+  const detail =
+    'another instance has taken the volume over; whether this was stored is not known: look before you send it again';
+  return new Problem('store_owned_elsewhere', detail, { retryAfterS: 1 });
 }

@@ -1,8 +1,8 @@
 /**
  * The HTTP API as a function from requests to responses; it runs over a socket (`server.ts`) and in process.
  *
- * Order of a request: headers of every response → log → errors → wrong method → authentication → shutdown → path →
- * the route, which reads and validates. Nothing of the body is read before authentication.
+ * Order of a request: headers of every response → timing → log → errors → wrong method → authentication → shutdown → path →
+ * the route, which reads and validates, and then uses the store. Nothing of the body is read before authentication.
  */
 
 import { Hono } from 'hono';
@@ -11,7 +11,7 @@ import { Problem } from '../domain/problem.ts';
 import { newId } from '../lib/ids.ts';
 import type { Log } from '../lib/log.ts';
 import { auth } from './auth.ts';
-import type { AppContext, AppEnv, AppMiddleware } from './context.ts';
+import type { AppContext, AppEnv, AppMiddleware, UseStore } from './context.ts';
 import { answerError, catchAll, problemResponse } from './errors.ts';
 import { requestLog } from './request-log.ts';
 import { type AdminRouteDeps, addAdminRoutes } from './routes/admin.ts';
@@ -24,6 +24,7 @@ import { addOutboundRoutes, type OutboundRouteDeps } from './routes/outbound.ts'
 import { addTaskRunRoutes, type TaskRunRouteDeps } from './routes/task-runs.ts';
 import { addTaskRoutes, type TaskRouteDeps } from './routes/tasks.ts';
 import { stamp, stampHeaders } from './stamp.ts';
+import { serverTiming } from './timing.ts';
 
 export type AppSettings = HealthRouteDeps['settings'] &
   ChatRouteDeps['settings'] & {
@@ -39,6 +40,7 @@ export type AppDeps = {
     TaskRouteDeps['operations'] &
     TaskRunRouteDeps['operations'] &
     AdminRouteDeps['operations'];
+  useStore: UseStore;
   health: HealthRouteDeps['health'];
   /** Whether a shutdown has begun. */
   stopping(): boolean;
@@ -67,7 +69,12 @@ export function createApp(deps: AppDeps): HttpApp {
   app.onError((error, c) => answerError(c, error, log));
   app.notFound((c) => problemResponse(new Problem('not_found', `no such path: ${c.req.path}`), c.get('requestId')));
   app.use(stamp(settings));
+  app.use(serverTiming);
   app.use(requestLog(log));
+  app.use(async (c, next) => {
+    c.set('useStore', deps.useStore);
+    await next();
+  });
   app.use(catchAll(log));
   app.use(methodNotAllowed({ app, onMethodNotAllowed: answerWrongMethod }));
   app.use(auth({ tokens: settings.apiTokens, openPaths }));

@@ -4,6 +4,7 @@
  */
 
 import { z } from '@hono/zod-openapi';
+import { Problem } from '../domain/problem.ts';
 import type { Log } from '../lib/log.ts';
 import { nextDueAt } from './task-json.ts';
 
@@ -20,8 +21,19 @@ export type HealthReport = {
 /** `version`: of the agent's program; `warm`: processes that are ready for a conversation. */
 export type AgentHealth = { ok: boolean; version: string; warm: number };
 
-/** `durable`: false from a failed sync until the next that succeeds; `epoch` counts the syncs since start. */
-export type StoreHealth = { durable: boolean; epoch: number; lastSyncAt: string | null };
+/** As the volume says it (store/volume/volume.ts). */
+export type StoreHealth = {
+  durable: boolean;
+  epoch: number;
+  lastSyncAt: string | null;
+  fault: string | null;
+  owner: string | null;
+  syncMs: number | null;
+  hydrate: { ms: number; bytes: number } | null;
+  databaseBytes: number;
+  walBytes: number;
+  lastSnapshot: { at: string; ms: number } | null;
+};
 
 /**
  * As found at start. `memory`, `sessions` (`.claude` in MEMORY_DIR) and `store`: can be written. `skills`: SKILLS_DIR is
@@ -40,13 +52,13 @@ export type HealthDeps = {
 
 /** Never rejects: a database that cannot be read is part of the report. */
 export async function readHealth(deps: HealthDeps): Promise<HealthReport> {
-  const { durable, epoch, lastSyncAt } = deps.volume.status();
-  const rest = { volumes: deps.volumes, agent: deps.agent.health(), store: { durable, epoch, lastSyncAt } };
+  const rest = { volumes: deps.volumes, agent: deps.agent.health(), store: deps.volume.status() };
   try {
     const counts = await deps.store.counts();
     return { database: { ok: true, ...counts }, nextDueAt: await deps.nextDueAt(), ...rest };
   } catch (error) {
-    deps.log.error({ err: error }, 'the runtime database cannot be read');
+    // Not ours, or faulty: what is wrong has been logged when it began.
+    if (!(error instanceof Problem)) deps.log.error({ err: error }, 'the runtime database cannot be read');
     return { database: { ok: false, conversations: 0, tasks: 0 }, nextDueAt: null, ...rest };
   }
 }
@@ -68,9 +80,25 @@ export const healthResponse = z
       warm: z.int().openapi({ description: 'Processes that are ready for a conversation.' }),
     }),
     store: z.strictObject({
-      durable: z.boolean().openapi({ description: 'False from a failed sync until the next that succeeds.' }),
-      epoch: z.int().openapi({ description: 'Syncs since start.' }),
+      durable: z.boolean().openapi({
+        description:
+          'False from a failed sync until the next that succeeds, and while the volume is not this instance’s.',
+      }),
+      epoch: z.int().openapi({
+        description: 'Grows with each takeover of the volume and each snapshot, and never restarts. 0: not taken yet.',
+      }),
       last_sync_at: z.iso.datetime().nullable(),
+      fault: z.string().nullable().openapi({ description: 'Why `durable` is false.' }),
+      owner: z.string().nullable().openapi({ description: 'The other instance that is at work on the volume.' }),
+      sync_ms: z.number().nullable().openapi({ description: 'What the last sync that wrote something took.' }),
+      hydrate_ms: z
+        .number()
+        .nullable()
+        .openapi({ description: 'What the last takeover took, reading it all included.' }),
+      database_bytes: z.int().openapi({ description: 'As of the last checkpoint.' }),
+      wal_bytes: z.int().openapi({ description: 'Written to the volume since the last snapshot.' }),
+      last_snapshot_at: z.iso.datetime().nullable(),
+      last_snapshot_ms: z.number().nullable(),
     }),
     next_due_at: nextDueAt,
   })
@@ -97,7 +125,19 @@ export function toHealthResponse(
     database: { ok: database.ok, conversations: database.conversations, tasks: database.tasks },
     volumes,
     agent: { ok: agent.ok, version: agent.version, warm: agent.warm },
-    store: { durable: store.durable, epoch: store.epoch, last_sync_at: store.lastSyncAt },
+    store: {
+      durable: store.durable,
+      epoch: store.epoch,
+      last_sync_at: store.lastSyncAt,
+      fault: store.fault,
+      owner: store.owner,
+      sync_ms: store.syncMs === null ? null : Math.round(store.syncMs * 10) / 10,
+      hydrate_ms: store.hydrate?.ms ?? null,
+      database_bytes: store.databaseBytes,
+      wal_bytes: store.walBytes,
+      last_snapshot_at: store.lastSnapshot?.at ?? null,
+      last_snapshot_ms: store.lastSnapshot?.ms ?? null,
+    },
     next_due_at: report.nextDueAt,
   };
 }

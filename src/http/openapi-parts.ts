@@ -18,6 +18,11 @@ export const responseHeaders = {
     schema: text,
   },
   'X-Build-Version': { description: 'APP_VERSION of the server.', schema: text },
+  'Server-Timing': {
+    description:
+      'Where the time went, in milliseconds: `hydrate` (the volume was taken over first), `sync` (until durable), `agent`, `total`.',
+    schema: text,
+  },
   'X-Build-Commit': { description: 'BUILD_COMMIT of the server.', schema: text },
 };
 
@@ -49,6 +54,7 @@ export const problemSchema = z
       }),
     conversation_id: z.string().optional(),
     task_id: z.string().optional(),
+    owner: z.string().optional().openapi({ description: 'The instance that has the volume, where it is known.' }),
     request_id: z.string().openapi({ description: '= the header X-Request-ID' }),
   })
   .openapi('Problem', { description: 'RFC 9457 problem details.' });

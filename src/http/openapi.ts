@@ -2,7 +2,7 @@
 
 import { createRoute, OpenAPIHono } from '@hono/zod-openapi';
 import { problemResponses, requestHeaders, responseHeaders, securitySchemes, tokenSecurity } from './openapi-parts.ts';
-import type { AnyRouteDefinition } from './route.ts';
+import { type AnyRouteDefinition, problemsOf } from './route.ts';
 
 const description = `A runtime for Claude agents behind an HTTP API.
 
@@ -52,13 +52,7 @@ function toOperation(definition: AnyRouteDefinition) {
           { ...response, headers: responseHeaders },
         ]),
       ),
-      ...problemResponses([
-        'invalid_request',
-        ...(takesBody ? (['malformed_json', 'body_too_large', 'unsupported_media_type'] as const) : []),
-        ...(open ? [] : (['unauthorized'] as const)),
-        'internal_error',
-        ...definition.problems,
-      ]),
+      ...problemResponses(problemsOf(definition)),
     },
   });
 }

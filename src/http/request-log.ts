@@ -6,6 +6,7 @@
 import { matchedRoutes } from 'hono/route';
 import type { Log } from '../lib/log.ts';
 import type { AppContext, AppMiddleware } from './context.ts';
+import { toLogFields } from './timing.ts';
 
 export function requestLog(log: Log): AppMiddleware {
   return async (c, next) => {
@@ -14,7 +15,7 @@ export function requestLog(log: Log): AppMiddleware {
     const route = routeOf(c);
     const { streamEnd } = c.get('entry');
     const write = (end: 'complete' | 'client_gone' | 'failed') => {
-      const { runId, conversationId, taskId, runStatus } = c.get('entry');
+      const { runId, conversationId, taskId, runStatus, timings } = c.get('entry');
       log.info(
         {
           request_id: c.get('requestId'),
@@ -22,6 +23,7 @@ export function requestLog(log: Log): AppMiddleware {
           route,
           status: c.res.status,
           duration_ms: Math.round(performance.now() - startedAt),
+          ...toLogFields(timings),
           ...(runId === null ? {} : { run_id: runId }),
           ...(conversationId === null ? {} : { conversation_id: conversationId }),
           ...(taskId === null ? {} : { task_id: taskId }),

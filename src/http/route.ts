@@ -26,10 +26,12 @@ export type RouteDefinition<Params, Query, Body> = {
   params: Params;
   query: Query;
   body: RouteBody<Body>;
+  /** What it does with the store; left out when it has nothing to do with it. */
+  store?: 'reads' | 'writes';
   /** True: no token is needed. */
   open?: boolean;
   success: Record<number, { description: string; content?: Record<string, ResponseContent> }>;
-  /** Beside those that every such route has (400, 401, 413, 415, 500). */
+  /** Beside those that every such route has, `problemsOf`. */
   problems: ProblemCode[];
 };
 
@@ -56,19 +58,34 @@ export function defineRoute<Params extends z.ZodObject, Query extends z.ZodObjec
   return definition;
 }
 
+/** Every problem that the route may answer. */
+export function problemsOf({ body, open, store, problems }: AnyRouteDefinition): ProblemCode[] {
+  return [
+    'invalid_request',
+    ...(body.presence === 'none' ? [] : (['malformed_json', 'body_too_large', 'unsupported_media_type'] as const)),
+    ...(open ? [] : (['unauthorized'] as const)),
+    'internal_error',
+    ...(store === undefined
+      ? []
+      : (['store_owned_elsewhere', 'store_unavailable', 'not_durable', 'shutting_down'] as const)),
+    ...problems,
+  ];
+}
+
 export function addRoute<Params extends z.ZodObject, Query extends z.ZodObject, Body extends z.ZodType>(
   app: App,
   definition: RouteDefinition<Params, Query, Body>,
   handler: (c: AppContext, input: Input<Params, Query, Body>) => Promise<Response> | Response,
 ): void {
-  const { method, path, params, query, body } = definition;
-  app.on(method.toUpperCase(), path.replaceAll(/\{(\w+)\}/g, ':$1'), async (c) =>
-    handler(c, {
+  const { method, path, params, query, body, store } = definition;
+  app.on(method.toUpperCase(), path.replaceAll(/\{(\w+)\}/g, ':$1'), async (c) => {
+    const input = {
       params: requireValid(params, c.req.param()),
       query: requireValid(query, readQuery(c)),
       body: requireValid(body.schema, await readBody(c, body.presence)),
-    }),
-  );
+    };
+    return store === undefined ? handler(c, input) : c.get('useStore')(store, async () => handler(c, input));
+  });
 }
 
 async function readBody(c: AppContext, presence: RouteBody<unknown>['presence']): Promise<unknown> {

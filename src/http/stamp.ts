@@ -8,7 +8,7 @@ export type Build = { version: string; commit: string };
 export function stamp(build: Build): AppMiddleware {
   return async (c, next) => {
     c.set('requestId', chooseRequestId(c.req.header('x-request-id')));
-    c.set('entry', { runId: null, conversationId: null, taskId: null, runStatus: null, streamEnd: null });
+    c.set('entry', { runId: null, conversationId: null, taskId: null, runStatus: null, timings: {}, streamEnd: null });
     await next();
     stampHeaders(c.res.headers, c.get('requestId'), build);
   };

@@ -4,10 +4,18 @@ export function codeOf(error: unknown): string | null {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : null;
 }
 
+/** ESTALE, which Node has no name for: a file server's word for a file or folder that is not there any more. */
+const staleErrno = -116;
+
+/** What was named is not there. */
+export function isGone(error: unknown): boolean {
+  return codeOf(error) === 'ENOENT' || (error instanceof Error && 'errno' in error && error.errno === staleErrno);
+}
+
 /** For `.catch`: what is not there reads as `value`; every other error goes on. */
 export function ifMissing<T>(value: T): (error: unknown) => T {
   return (error) => {
-    if (codeOf(error) === 'ENOENT') return value;
+    if (isGone(error)) return value;
     throw error;
   };
 }

@@ -13,6 +13,7 @@ import { renderPrompt } from '../domain/prompt.ts';
 import { noUsage, type RunOptions } from '../domain/run.ts';
 import { uuidOf } from '../lib/ids.ts';
 import type { Log } from '../lib/log.ts';
+import { timed } from '../lib/timings.ts';
 import type { AcceptedRun, AskedInConversation, Store } from '../store/store.ts';
 
 export type AskDeps = {
@@ -45,7 +46,7 @@ export async function askAgent(
       options,
       signal,
     };
-    return await deps.agent.run(request, onEvent);
+    return await timed('agent', () => deps.agent.run(request, onEvent));
   } catch (error) {
     deps.log.error({ run_id: run.id, err: error }, 'the agent rejected');
     return {

@@ -28,8 +28,8 @@ export type ExecuteDeps = AskDeps & {
   };
 };
 
-/** Why a run was aborted: its own deadline, a shutdown, or another instance that took its task over. */
-export type AbortReason = 'timeout' | 'shutdown' | 'lease_lost';
+/** Why a run was aborted: its own deadline, a shutdown, or another instance that took its task, or the whole store, over. */
+export type AbortReason = 'timeout' | 'shutdown' | 'lease_lost' | 'store_lost';
 
 export async function executeRun(
   deps: ExecuteDeps,

@@ -9,7 +9,7 @@ import type { Store } from '../store/store.ts';
 
 export type RetentionDeps = {
   store: Store;
-  volume: { sync(): Promise<void> };
+  volume: { sync(): Promise<void>; useIfOurs(work: () => Promise<void>): Promise<boolean> };
   clock: Clock;
   log: Log;
   settings: {
@@ -62,20 +62,26 @@ export class Retention {
   }
 
   #next(): Promise<void> {
-    this.#running = this.#running.then(() => this.#prune());
+    this.#running = this.#running.then(() => this.#pruneIfOurs());
     return this.#running;
+  }
+
+  /** What another instance has is its own to prune. */
+  async #pruneIfOurs(): Promise<void> {
+    const { volume, log } = this.#deps;
+    try {
+      await volume.useIfOurs(() => this.#prune());
+    } catch (error) {
+      log.error({ err: error }, 'what is past its retention could not be removed');
+    }
   }
 
   async #prune(): Promise<void> {
     const { store, volume, clock, log, settings } = this.#deps;
-    try {
-      const outboundBefore = new Date(Date.parse(clock.now()) - settings.outboundTtlDays * dayMs).toISOString();
-      const removed = await store.prune({ taskRunsKept: settings.taskLogRetention, outboundBefore });
-      if (removed.runs + removed.outbound === 0) return;
-      log.info(removed, 'what is past its retention is removed');
-      await volume.sync();
-    } catch (error) {
-      log.error({ err: error }, 'what is past its retention could not be removed');
-    }
+    const outboundBefore = new Date(Date.parse(clock.now()) - settings.outboundTtlDays * dayMs).toISOString();
+    const removed = await store.prune({ taskRunsKept: settings.taskLogRetention, outboundBefore });
+    if (removed.runs + removed.outbound === 0) return;
+    log.info(removed, 'what is past its retention is removed');
+    await volume.sync();
   }
 }

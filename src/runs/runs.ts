@@ -4,7 +4,7 @@
  * - A run that was accepted is executed to its end whether or not anybody waits for it.
  * - `start…` answers only when the acceptance is on the volume; if it cannot be put there, nothing is left of it.
  * - A task's run holds the task's lease, and renews it, until it has ended.
- * - After `stop` has begun nothing is accepted, and when it has resolved no run is under way.
+ * - After `stop` has begun nothing is accepted, and when it has resolved no run is under way. After `drop` runs may begin again.
  */
 
 import { randomUUID } from 'node:crypto';
@@ -25,6 +25,8 @@ export type RunsDeps = ExecuteDeps & {
   owner: string;
   /** How long a task stays claimed after its instance was last heard of. */
   leaseMs: number;
+  /** Keeps the store open for a run that goes on after the request that began it; the function ends that. */
+  hold: () => () => void;
   /** Called when a run of a task has ended. */
   onTaskRunEnded: () => void;
 };
@@ -126,6 +128,15 @@ export class Runs {
     return message;
   }
 
+  /** Another instance has the store now: ends every run without settling it, and resolves when none is under way. */
+  async drop(): Promise<void> {
+    this.#abortAll('store_lost');
+    // A run that was being accepted becomes active, or does not.
+    await Promise.allSettled(this.#starting);
+    this.#abortAll('store_lost');
+    await this.#allEnded();
+  }
+
   /** Gives running runs `graceMs` to end, then interrupts the rest and settles them as cancelled. */
   stop(input: { graceMs: number }): Promise<void> {
     this.#stopping ??= this.#stop(input.graceMs);
@@ -149,6 +160,7 @@ export class Runs {
     const abortWith = (reason: AbortReason) => abort.abort(reason);
     const deadline = setTimeout(() => abortWith('timeout'), options.maxExecutionMs);
     const lease = claim === null ? null : keepLease(this.#deps, claim, () => abortWith('lease_lost'));
+    const release = this.#deps.hold();
     const events = new EventLog();
     const outcome = executeRun(this.#deps, { accepted, options, signal: abort.signal }, events);
     const active: ActiveRun = {
@@ -169,6 +181,7 @@ export class Runs {
       clearTimeout(deadline);
       lease?.stop();
       this.#active.delete(run.id);
+      release();
       if (claim !== null) this.#deps.onTaskRunEnded();
     });
     return { id: run.id, events, outcome };
@@ -240,8 +253,12 @@ export class Runs {
     await Promise.race([this.#allEnded(), grace]);
     clearTimeout(timer);
     this.#graceIsOver = true;
-    for (const run of this.#active.values()) run.abort.abort('shutdown' satisfies AbortReason);
+    this.#abortAll('shutdown');
     await this.#allEnded();
+  }
+
+  #abortAll(reason: AbortReason): void {
+    for (const run of this.#active.values()) run.abort.abort(reason);
   }
 
   async #allEnded(): Promise<void> {

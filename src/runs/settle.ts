@@ -39,7 +39,10 @@ export async function settle(deps: SettleDeps, input: SettleRun, events: EventLo
     const failure = 'the answer could not be written to the persistent volume; try again later';
     await durably(() => deps.volume.sync(), failure, conversationId === null ? {} : { conversationId });
   } catch (error) {
-    await undeliver(deps, settled);
+    // A store that is another instance's keeps its own account of what was delivered.
+    await undeliver(deps, settled).catch((cause: unknown) =>
+      deps.log.warn({ run_id: input.runId, err: cause }, 'messages that were not delivered count as delivered'),
+    );
     throw error;
   }
   return settled;
@@ -97,6 +100,8 @@ export async function forgetRunSessions({ store, agent, log }: SettleDeps, runId
  * its conversation would stay busy until a restart.
  */
 async function abandon(deps: SettleDeps, input: SettleRun, cause: unknown): Promise<never> {
+  // The store is another instance's, and so is the end of the run.
+  if (cause instanceof Problem && cause.code === 'store_owned_elsewhere') throw cause;
   const problem = new Problem('internal_error', 'internal error', { cause });
   deps.log.error({ run_id: input.runId, err: cause }, 'the reply could not be stored');
   const settled = await deps.store.settleRun({

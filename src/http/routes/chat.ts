@@ -67,6 +67,7 @@ export const chatRoute = defineRoute({
   params: none,
   query: none,
   body: { presence: 'required', schema: chatRequest },
+  store: 'writes',
   success: {
     200: {
       description: 'The answer, or how the run ended without one.',
@@ -79,7 +80,7 @@ export const chatRoute = defineRoute({
       },
     },
   },
-  problems: ['forbidden', 'not_found', 'conversation_busy', 'not_durable', 'run_lost', 'shutting_down'],
+  problems: ['forbidden', 'not_found', 'conversation_busy', 'run_lost'],
 });
 
 export function addChatRoutes(app: App, deps: ChatRouteDeps): void {

@@ -30,6 +30,7 @@ export const listConversationsRoute = defineRoute({
   params: none,
   query: pageQuery,
   body: noBody,
+  store: 'reads',
   success: { 200: { description: 'One page.', content: { 'application/json': { schema: conversationList } } } },
   problems: [],
 });
@@ -44,6 +45,7 @@ export const getConversationRoute = defineRoute({
   params,
   query: none,
   body: noBody,
+  store: 'reads',
   success: {
     200: { description: 'The conversation.', content: { 'application/json': { schema: conversationResponse } } },
   },
@@ -60,6 +62,7 @@ export const listMessagesRoute = defineRoute({
   params,
   query: pageQuery,
   body: noBody,
+  store: 'reads',
   success: { 200: { description: 'One page.', content: { 'application/json': { schema: messageList } } } },
   problems: ['not_found'],
 });
@@ -76,8 +79,9 @@ export const deleteConversationRoute = defineRoute({
   params,
   query: none,
   body: noBody,
+  store: 'writes',
   success: { 204: { description: 'It is gone, from the volume too.' } },
-  problems: ['not_found', 'conversation_busy', 'not_durable'],
+  problems: ['not_found', 'conversation_busy'],
 });
 
 export function addConversationRoutes(app: App, { operations }: ConversationRouteDeps): void {

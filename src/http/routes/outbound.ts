@@ -31,10 +31,11 @@ export const sendMessageRoute = defineRoute({
   params: conversationParams,
   query: none,
   body: { presence: 'required', schema: sendMessageRequest },
+  store: 'writes',
   success: {
     201: { description: 'The message, on the volume.', content: { 'application/json': { schema: outboundMessage } } },
   },
-  problems: ['not_found', 'not_durable'],
+  problems: ['not_found'],
 });
 
 export function addOutboundRoutes(app: App, { operations }: OutboundRouteDeps): void {

@@ -37,10 +37,11 @@ export const checkTasksRoute = defineRoute({
   params: none,
   query: none,
   body: { presence: 'optional', schema: checkRequest },
+  store: 'writes',
   success: {
     200: { description: 'What ran, or why nothing did.', content: { 'application/json': { schema: checkResponse } } },
   },
-  problems: ['not_durable', 'run_lost', 'shutting_down'],
+  problems: ['run_lost'],
 });
 
 export const triggerTaskRoute = defineRoute({
@@ -54,10 +55,11 @@ export const triggerTaskRoute = defineRoute({
   params: none,
   query: none,
   body: { presence: 'required', schema: triggerRequest },
+  store: 'writes',
   success: {
     200: { description: 'How the run ended.', content: { 'application/json': { schema: executedTask } } },
   },
-  problems: ['not_found', 'task_busy', 'conversation_busy', 'not_durable', 'run_lost', 'shutting_down'],
+  problems: ['not_found', 'task_busy', 'conversation_busy', 'run_lost'],
 });
 
 export const listTaskRunsRoute = defineRoute({
@@ -70,6 +72,7 @@ export const listTaskRunsRoute = defineRoute({
   params,
   query: pageQuery,
   body: noBody,
+  store: 'reads',
   success: { 200: { description: 'One page.', content: { 'application/json': { schema: taskRunList } } } },
   problems: ['not_found'],
 });

@@ -31,8 +31,9 @@ export const createTaskRoute = defineRoute({
   params: none,
   query: none,
   body: { presence: 'required', schema: createTaskRequest },
+  store: 'writes',
   success: { 201: { description: 'The task, on the volume.', content } },
-  problems: ['not_found', 'task_exists', 'not_durable'],
+  problems: ['not_found', 'task_exists'],
 });
 
 export const listTasksRoute = defineRoute({
@@ -45,6 +46,7 @@ export const listTasksRoute = defineRoute({
   params: none,
   query: pageQuery,
   body: noBody,
+  store: 'reads',
   success: { 200: { description: 'One page.', content: { 'application/json': { schema: taskList } } } },
   problems: [],
 });
@@ -59,6 +61,7 @@ export const getTaskRoute = defineRoute({
   params,
   query: none,
   body: noBody,
+  store: 'reads',
   success: { 200: { description: 'The task.', content } },
   problems: ['not_found'],
 });
@@ -76,8 +79,9 @@ export const updateTaskRoute = defineRoute({
   params,
   query: none,
   body: { presence: 'required', schema: updateTaskRequest },
+  store: 'writes',
   success: { 200: { description: 'The task as it is now, on the volume.', content } },
-  problems: ['not_found', 'not_durable'],
+  problems: ['not_found'],
 });
 
 export const deleteTaskRoute = defineRoute({
@@ -90,8 +94,9 @@ export const deleteTaskRoute = defineRoute({
   params,
   query: none,
   body: noBody,
+  store: 'writes',
   success: { 204: { description: 'It is gone, from the volume too.' } },
-  problems: ['not_found', 'not_durable'],
+  problems: ['not_found'],
 });
 
 export function addTaskRoutes(app: App, { operations }: TaskRouteDeps): void {

@@ -30,9 +30,30 @@ import type { Tables } from './tables.ts';
 import { deleteTask, getTask, insertTask, listTasks, updateTask, withdrawTask } from './tasks.ts';
 import { withdrawRun } from './withdraw.ts';
 
-/** The store owns `db` from here on: `close` ends it. */
-export function makeStore(db: Kysely<Tables>): Store {
-  const atomically = <T>(work: (trx: Transaction<Tables>) => Promise<T>): Promise<T> => db.transaction().execute(work);
+export type StoreSource = {
+  /** The database of this moment. Throws when there is none. */
+  db(): Kysely<Tables>;
+  /** A method failed: what its caller is to be told. */
+  explain(error: unknown): unknown;
+  /** A transaction was committed. */
+  onCommit?(): void;
+  close(): Promise<void>;
+};
+
+export function makeStore(source: StoreSource): Store {
+  const query = async <T>(work: (db: Kysely<Tables>) => Promise<T>): Promise<T> => {
+    try {
+      return await work(source.db());
+    } catch (error) {
+      throw source.explain(error);
+    }
+  };
+  const atomically = <T>(work: (trx: Transaction<Tables>) => Promise<T>): Promise<T> =>
+    query(async (db) => {
+      const result = await db.transaction().execute(work);
+      source.onCommit?.();
+      return result;
+    });
   return {
     acceptRun: (input) => atomically((trx) => acceptRun(trx, input)),
     claimTask: (input) => atomically((trx) => claimTask(trx, input)),
@@ -44,31 +65,32 @@ export function makeStore(db: Kysely<Tables>): Store {
     withdrawOutbound: (id) => atomically((trx) => withdrawOutbound(trx, id)),
     undeliver: (outboundIds) => atomically((trx) => undeliver(trx, outboundIds)),
     recoverRuns: (input) => atomically((trx) => recoverRuns(trx, input)),
-    getRun: async (runId) => {
-      const row = await db.selectFrom('runs').selectAll().where('id', '=', runId).executeTakeFirst();
-      return row === undefined ? null : toRun(row);
-    },
-    getConversation: (id) => getConversation(db, id),
-    listConversations: (input) => listConversations(db, input),
+    getRun: (runId) =>
+      query(async (db) => {
+        const row = await db.selectFrom('runs').selectAll().where('id', '=', runId).executeTakeFirst();
+        return row === undefined ? null : toRun(row);
+      }),
+    getConversation: (id) => query((db) => getConversation(db, id)),
+    listConversations: (input) => query((db) => listConversations(db, input)),
     listMessages: (conversationId, input) => atomically((trx) => listMessages(trx, conversationId, input)),
     recentMessages: (input) => atomically((trx) => recentMessages(trx, input)),
     deleteConversation: (id) => atomically((trx) => deleteConversation(trx, id)),
-    listSessions: (ownerId) => listSessions(db, ownerId),
-    forgetSessions: (ownerId) => forgetSessions(db, ownerId),
-    listUnforgotten: () => listUnforgotten(db),
+    listSessions: (ownerId) => query((db) => listSessions(db, ownerId)),
+    forgetSessions: (ownerId) => query((db) => forgetSessions(db, ownerId)),
+    listUnforgotten: () => query((db) => listUnforgotten(db)),
     insertTask: (input) => atomically((trx) => insertTask(trx, input)),
     withdrawTask: (input) => atomically((trx) => withdrawTask(trx, input)),
     updateTask: (input) => atomically((trx) => updateTask(trx, input)),
-    getTask: (id) => getTask(db, id),
-    listTasks: (input) => listTasks(db, input),
+    getTask: (id) => query((db) => getTask(db, id)),
+    listTasks: (input) => query((db) => listTasks(db, input)),
     deleteTask: (id) => atomically((trx) => deleteTask(trx, id)),
     listTaskRuns: (taskId, input) => atomically((trx) => listTaskRuns(trx, taskId, input)),
-    dueTasks: (input) => dueTasks(db, input),
-    countDue: (at) => countDue(db, at),
-    nextDueAt: (input) => nextDueAt(db, input),
-    giveUpSlot: (input) => giveUpSlot(db, input),
+    dueTasks: (input) => query((db) => dueTasks(db, input)),
+    countDue: (at) => query((db) => countDue(db, at)),
+    nextDueAt: (input) => query((db) => nextDueAt(db, input)),
+    giveUpSlot: (input) => query((db) => giveUpSlot(db, input)),
     prune: (input) => atomically((trx) => prune(trx, input)),
-    counts: () => counts(db),
-    close: () => db.destroy(),
+    counts: () => query((db) => counts(db)),
+    close: () => source.close(),
   };
 }

@@ -1,7 +1,7 @@
 /**
  * Opens the runtime database on local disk and brings it to the current schema.
  *
- * Nobody else writes to the file while it is open; the volume reads it through a connection of its own.
+ * Nobody else writes to the file while it is open; the volume reads it, and its log, as bytes.
  */
 
 import { DatabaseSync } from 'node:sqlite';
@@ -18,9 +18,16 @@ import { migrateToLatest } from './migrations.ts';
  */
 const busyTimeoutMs = 1_000;
 
+export type Database = {
+  db: Kysely<Tables>;
+  /** While `work` runs, nothing else uses the connection and no transaction is open. */
+  exclusively<T>(work: (connection: DatabaseSync) => Promise<T>): Promise<T>;
+  close(): Promise<void>;
+};
+
 /** Rejects when the file is not a database, was written by a newer version, or cannot be migrated; it is then unchanged. */
-export async function createSqliteStore(input: { path: string }): Promise<Store> {
-  const connection = new DatabaseSync(input.path, { timeout: busyTimeoutMs });
+export async function openDatabase(path: string): Promise<Database> {
+  const connection = new DatabaseSync(path, { timeout: busyTimeoutMs });
   const db = new Kysely<Tables>({ dialect: new NodeSqliteDialect(connection) });
   try {
     configure(connection);
@@ -30,7 +37,17 @@ export async function createSqliteStore(input: { path: string }): Promise<Store>
     connection.close();
     throw error;
   }
-  return makeStore(db);
+  return {
+    db,
+    exclusively: (work) => db.connection().execute(() => work(connection)),
+    close: () => db.destroy(),
+  };
+}
+
+/** The store over one file, until it is closed. */
+export async function createSqliteStore(input: { path: string }): Promise<Store> {
+  const { db, close } = await openDatabase(input.path);
+  return makeStore({ db: () => db, explain: (error) => error, close });
 }
 
 function configure(connection: DatabaseSync): void {
@@ -38,8 +55,10 @@ function configure(connection: DatabaseSync): void {
   // must not make every later copy as large. It takes effect in a new file, and in another with its next VACUUM.
   // Set again, it would be written again.
   if (!shedsFreePages(connection)) connection.exec('PRAGMA auto_vacuum = FULL');
-  // WAL, because the volume's reader copies a snapshot while requests go on writing.
+  // WAL, because what is committed is then what was appended to one file, which is how it reaches the volume. Folded in only
+  // when all of it is there.
   connection.exec('PRAGMA journal_mode = WAL');
+  connection.exec('PRAGMA wal_autocheckpoint = 0');
   connection.exec('PRAGMA foreign_keys = ON');
   // Local disk is not the durable copy: what survives a power cut is on the volume, flushed. A killed process loses
   // nothing either way, since what it wrote is in the kernel's cache.

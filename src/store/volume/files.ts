@@ -2,23 +2,17 @@
 
 import { open } from 'node:fs/promises';
 
-/** Flushes a folder, without which a rename or a link in it can be undone by a crash. */
+/** Flushes a folder, without which a rename, a link or a new file in it can be undone by a crash. */
 export async function flushFolder(path: string): Promise<void> {
-  const folder = await open(path, 'r');
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
+  await using folder = await open(path, 'r');
+  await folder.sync();
 }
 
-export async function flushFile(path: string): Promise<void> {
-  const file = await open(path, 'r+');
-  try {
-    await file.sync();
-  } finally {
-    await file.close();
-  }
+/** A new file, written and flushed. */
+export async function writeFlushed(path: string, text: string): Promise<void> {
+  await using file = await open(path, 'wx');
+  await file.writeFile(text);
+  await file.datasync();
 }
 
 export function messageOf(error: unknown): string {

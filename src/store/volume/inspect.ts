@@ -1,46 +1,64 @@
 /**
  * Is this file whole, and which version of PicoClaw wrote it?
  *
- * The check reads every page, on this thread and on purpose: nothing is served before hydration is over, a worker
- * takes about as long to start as 100 MB take to check (60 ms), and the bundle stays one file.
+ * The check reads every page, on this thread and on purpose: it is made at a start or for a file that is in doubt, when
+ * nothing is served.
  */
 
-import { statSync } from 'node:fs';
+import { closeSync, existsSync, fstatSync, openSync, readSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { messageOf } from './files.ts';
 
-export type Inspection =
-  | { kind: 'v1' | 'v2' }
-  | { kind: 'damaged'; fault: string }
-  | { kind: 'foreign'; fault: string };
+export type Kind = 'v1' | 'v2';
+export type Inspection = { kind: Kind } | { fault: string };
 
-/** `path` must not be open elsewhere in this process. */
+/** `path` must not be open elsewhere in this process. A log or journal beside it is folded in. */
 export function inspectDatabase(path: string): Inspection {
   try {
+    const cut = findCut(path);
+    if (cut !== null) return { fault: `is damaged: ${cut}` };
     const db = new DatabaseSync(path);
     try {
-      return checkSize(db, path) ?? checkPages(db) ?? recognise(db);
+      return checkPages(db) ?? recognise(db);
     } finally {
       db.close();
     }
   } catch (error) {
-    return { kind: 'damaged', fault: messageOf(error) };
+    // A full disk, say, is no fault of the file.
+    if (!isDamage(error)) throw error;
+    return { fault: `is damaged: ${messageOf(error)}` };
   }
 }
 
+/** SQLite's result codes: SQLITE_CORRUPT and SQLITE_NOTADB, with whatever more they say in the higher bits. */
+function isDamage(error: unknown): boolean {
+  if (!(error instanceof Error) || !('errcode' in error) || typeof error.errcode !== 'number') return false;
+  return [11, 26].includes(error.errcode & 0xff);
+}
+
 /** SQLite reads what is missing of the last page as zeros, and finds nothing wrong where those are content. */
-function checkSize(db: DatabaseSync, path: string): Inspection | null {
-  const pages = Number(db.prepare('PRAGMA page_count').get()?.page_count);
-  const pageBytes = Number(db.prepare('PRAGMA page_size').get()?.page_size);
-  const { size } = statSync(path);
-  if (size >= pages * pageBytes) return null;
-  return { kind: 'damaged', fault: `it was cut off: ${size} bytes of ${pages * pageBytes}` };
+function findCut(path: string): string | null {
+  // What it rolls back may be the very growth that the header tells of.
+  if (existsSync(`${path}-journal`)) return null;
+  const header = Buffer.alloc(100);
+  const file = openSync(path, 'r');
+  try {
+    readSync(file, header, 0, header.length, 0);
+    const { size } = fstatSync(file);
+    // SQLite file format §1.3: a size of 1 stands for 65,536; the page count holds where it was written with the last change.
+    const stored = header.readUInt16BE(16);
+    const pageBytes = stored === 1 ? 65_536 : stored;
+    const pages = header.readUInt32BE(24) === header.readUInt32BE(92) ? header.readUInt32BE(28) : 0;
+    return size < pages * pageBytes ? `it was cut off: ${size} bytes of ${pages * pageBytes}` : null;
+  } finally {
+    closeSync(file);
+  }
 }
 
 function checkPages(db: DatabaseSync): Inspection | null {
   const [first] = db.prepare('PRAGMA quick_check').all();
   const verdict = String(first?.quick_check);
-  return verdict === 'ok' ? null : { kind: 'damaged', fault: verdict };
+  return verdict === 'ok' ? null : { fault: `is damaged: ${verdict}` };
 }
 
 function recognise(db: DatabaseSync): Inspection {
@@ -48,7 +66,7 @@ function recognise(db: DatabaseSync): Inspection {
   const isVersion1 =
     columnsOf(db, 'conversations').has('message_count') && columnsOf(db, 'messages').has('conversation_id');
   if (isVersion1) return { kind: 'v1' };
-  return { kind: 'foreign', fault: 'it is a SQLite database, but not one that PicoClaw wrote' };
+  return { fault: 'is a SQLite database, but not one that PicoClaw wrote' };
 }
 
 function columnsOf(db: DatabaseSync, table: string): Set<string> {

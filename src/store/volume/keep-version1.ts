@@ -1,37 +1,37 @@
-/** Keeps the database of PicoClaw 1.x under a name of its own before the first sync replaces it. */
+/** Keeps the database of PicoClaw 1.x under a name of its own before the link to a generation takes its place. */
 
-import { copyFile, link, rename, rm, stat } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { copyFile, link, open, rename, rm, stat } from 'node:fs/promises';
 import { codeOf, ifMissing } from '../../lib/error-code.ts';
-import { flushFile, flushFolder } from './files.ts';
+import type { Log } from '../../lib/log.ts';
+import { flushFolder } from './files.ts';
+import { flatPath, temporaryPath, version1Path } from './layout.ts';
 
-/**
- * `existed`: there was a file of that name already, which is never overwritten; the one found now is not kept a second time.
- * `gone`: somebody took the original away, so there is nothing left to be replaced.
- */
-export type Kept = 'kept' | 'existed' | 'gone';
-
-/** `temporary` is on the volume of `kept`. When this resolves, what is kept is flushed. */
-export async function keepVersion1(input: { original: string; kept: string; temporary: string }): Promise<Kept> {
-  const { original, kept, temporary } = input;
-  const found = await stat(original).catch(ifMissing(null));
-  if (found === null) return 'gone';
+/** A file that has that name already is never overwritten; the one found now is then kept in the new database alone. */
+export async function keepVersion1(storeDir: string, log: Log): Promise<void> {
+  const [original, kept] = [flatPath(storeDir), version1Path(storeDir)];
+  const found = await stat(original);
   const existing = await stat(kept).catch(ifMissing(null));
-  // The same file under both names: a start before this one ended between the link and the replacement.
-  if (existing !== null) return existing.ino === found.ino && existing.dev === found.dev ? 'kept' : 'existed';
+  // The same file under both names: a start before this one was cut off.
+  if (existing !== null && (existing.ino !== found.ino || existing.dev !== found.dev)) {
+    log.warn({ path: kept }, 'the database of PicoClaw 1.x is not kept: the name is taken');
+    return;
+  }
   // A link costs nothing at any size; not every network file system has them.
   await link(original, kept).catch(async (error: unknown) => {
-    if (codeOf(error) === 'EEXIST') return;
-    await copyDurably(original, temporary, kept);
+    if (codeOf(error) !== 'EEXIST') await copyDurably(storeDir, original, kept);
   });
-  await flushFolder(dirname(kept));
-  return 'kept';
+  await flushFolder(storeDir);
+  log.info({ path: kept }, 'the database of PicoClaw 1.x is kept');
 }
 
-async function copyDurably(original: string, temporary: string, target: string): Promise<void> {
+async function copyDurably(storeDir: string, original: string, target: string): Promise<void> {
+  const temporary = temporaryPath(storeDir);
   try {
     await copyFile(original, temporary);
-    await flushFile(temporary);
+    {
+      await using copy = await open(temporary, 'r');
+      await copy.sync();
+    }
     await rename(temporary, target);
   } finally {
     await rm(temporary, { force: true });

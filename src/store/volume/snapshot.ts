@@ -1,58 +1,69 @@
 /**
- * Runtime database → one whole, flushed file on the volume, in the place of the one before.
+ * The generation that follows without a change of owner: the runtime database as the base, and a short log.
  *
- * - The copy is made by SQLite's backup, in one step, so it is one committed state however much is written meanwhile.
- * - The target changes by a rename at the very end: a reader, a crash or a full disk finds the old file or the new one.
- * - The rename is flushed too before this resolves.
+ * - The runtime database has just been folded in, and is not while its file is copied: the base is one committed state. What is
+ *   committed meanwhile goes to the log in use, and from the runtime database's log to the new one as well.
+ * - Nothing is large on the event loop: the copy is made in pieces.
  */
 
-import { open, rename, rm } from 'node:fs/promises';
-import { dirname } from 'node:path';
-import { backup, type DatabaseSync } from 'node:sqlite';
-import { flushFolder } from './files.ts';
+import type { FileHandle } from 'node:fs/promises';
+import type { DatabaseSync } from 'node:sqlite';
+import type { Log } from '../../lib/log.ts';
+import { discard, makeFolder, makeFromDatabase } from './generation.ts';
+import type { Instance } from './instance.ts';
+import { type Generation, generationAfter, walPath } from './layout.ts';
+import { LeaseFile } from './lease.ts';
+import { WalReader } from './wal-reader.ts';
+import { WalWriter } from './wal-writer.ts';
 
-/** All pages at once: between steps a commit would make the backup start over, and a busy server would never finish one. */
-const allPages = 2 ** 31 - 1;
+/** The runtime database, open. Its files are read through handles that stay open as long as it is: closing one drops SQLite's locks. */
+export type RuntimeDatabase = {
+  base: FileHandle;
+  wal: FileHandle;
+  /** While `work` runs, nothing else uses the connection and no transaction is open. */
+  exclusively<T>(work: (connection: DatabaseSync) => Promise<T>): Promise<T>;
+};
 
-/**
- * Offset and content of the two header bytes that say WAL (2) or rollback journal (1), SQLite file format §1.3. With 1 a
- * person's `sqlite3` leaves no `-wal` beside the file, which would be replayed into the next one.
- */
-const journalModeOffset = 18;
-const rollbackJournal = Uint8Array.of(1, 1);
+/** All but the latest commits, which are appended when nothing else is. */
+export type Snapshot = { generation: Generation; source: WalReader; writer: WalWriter; lease: LeaseFile };
 
-/** `source` is read-only and not the connection that writes, whose open transaction would be copied. It is not usable until this ends. */
-export async function writeSnapshot(input: {
-  source: DatabaseSync;
-  temporary: string;
-  target: string;
-  /** When the copy is flushed and the old target is about to go. */
-  beforeReplace: () => Promise<void>;
-}): Promise<void> {
-  const { source, temporary, target } = input;
+/** What is left to be appended while others wait. */
+const smallBytes = 256 * 1024;
+const maxCatchUps = 20;
+
+export async function makeSnapshot(input: {
+  storeDir: string;
+  after: Generation;
+  database: RuntimeDatabase;
+  owner: Instance;
+  signal: AbortSignal;
+  log: Log;
+}): Promise<Snapshot> {
+  const { storeDir, database, owner, signal, log } = input;
+  const generation = generationAfter(input.after);
+  const folder = await makeFolder(storeDir, generation);
+  const source = new WalReader(database.wal);
+  const writer = new WalWriter(walPath(folder), null);
   try {
-    await backup(source, temporary, { rate: allPages });
-    await finishCopy(temporary);
-    await input.beforeReplace();
-    await rename(temporary, target);
-    await flushFolder(dirname(target));
+    await makeFromDatabase(storeDir, { database: database.base, to: generation, signal });
+    for (let round = 0; round < maxCatchUps; round += 1) {
+      signal.throwIfAborted();
+      if ((await appendNew(source, writer)) < smallBytes) break;
+    }
+    return { generation, source, writer, lease: new LeaseFile({ folder, owner, log }) };
   } catch (error) {
-    await discard(temporary);
+    await writer.close().catch(() => undefined);
+    await discard(storeDir, generation);
     throw error;
   }
 }
 
-async function finishCopy(path: string): Promise<void> {
-  const file = await open(path, 'r+');
-  try {
-    await file.write(rollbackJournal, 0, rollbackJournal.length, journalModeOffset);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-}
-
-/** What cannot be removed now is removed by the next hydration; the error that led here is the one to report. */
-async function discard(path: string): Promise<void> {
-  for (const suffix of ['-journal', '']) await rm(`${path}${suffix}`, { force: true }).catch(() => undefined);
+/** Copies whole transactions that are new in one log to the end of another, flushed. Returns how many bytes there were. */
+export async function appendNew(source: WalReader, writer: WalWriter): Promise<number> {
+  const stretch = await source.look();
+  if (stretch === null) return 0;
+  for await (const frames of source.read(stretch)) await writer.append(frames, stretch.header.pageBytes);
+  await writer.flush();
+  source.take(stretch);
+  return stretch.to - stretch.from;
 }

@@ -2,43 +2,50 @@
  * The port to the persistent volume: the runtime database lives on local disk, what was answered lives here.
  *
  * Rules that every implementation keeps:
- * - `sync` resolves only when everything committed to the runtime database before the call is on the volume, flushed.
- * - A sync that fails leaves a whole database on the volume: the last good one, or, where only its last flush failed, the
- *   new one. Plain `sqlite3` opens either.
- * - Nothing else touches the volume: no read, no health check.
+ * - `sync` resolves only when everything committed to the runtime database before the call is on the volume, flushed, and
+ *   the volume was still this instance's after that.
+ * - At every instant the volume holds a whole database with everything that `sync` has resolved for. Plain `sqlite3` opens it.
+ * - Nothing else touches the volume but `confirm`, which lists one folder: no health check does.
  */
 
-export type HydrateReport = {
-  /** `none`: the volume held no database. `v1`: it holds one of PicoClaw 1.x, kept as `messages.v1.db` before the first sync. */
-  found: 'none' | 'v1' | 'v2';
-  bytes: number;
-  durationMs: number;
-};
-
 export type VolumeStatus = {
-  /** False from a failed sync until the next one that succeeds. */
+  /** False from a failed sync until the next that succeeds, and while the volume is not this instance's. */
   durable: boolean;
-  lastSyncAt: string | null;
-  /** Counts the syncs since start that wrote something. */
+  /** Number of the generation in use: it grows with each takeover and each snapshot, and never restarts. 0 before the first. */
   epoch: number;
-  /** Why `durable` is false; null while it is true. */
+  lastSyncAt: string | null;
+  /** Why `durable` is false, for people, without a path; null while it is true. */
   fault: string | null;
+  /** The other instance that is at work on the volume; null when there is none that this one knows of. */
+  owner: string | null;
+  /** What the last sync that wrote something took; null before the first. */
+  syncMs: number | null;
+  /** What the last hydration took, and how much it read. */
+  hydrate: { ms: number; bytes: number } | null;
+  databaseBytes: number;
+  /** What was appended since the last snapshot. */
+  walBytes: number;
+  lastSnapshot: { at: string; ms: number } | null;
 };
 
 export interface Volume {
-  /** Volume → runtime database, before anything has opened that. A damaged database on the volume is an error, never an empty start. */
-  hydrate(): Promise<HydrateReport>;
-  /** Runtime database → volume. Calls that overlap share one write; without changes since the last one it does nothing. */
+  /** Runtime database → volume. Calls that overlap share one flush. Rejects with a `Problem` (503) or `SyncFailed`. */
   sync(): Promise<void>;
   status(): VolumeStatus;
-  /** Waits for a sync under way. Idempotent. */
-  stop(): Promise<void>;
 }
 
-/** What `sync` rejects with; `message` is for the operator, with the path and the cause. */
+/** The volume could not be written or looked at; `message` is for the operator, with the path and the cause. */
 export class SyncFailed extends Error {
   constructor(message: string, cause: unknown) {
     super(message, { cause });
     this.name = 'SyncFailed';
+  }
+}
+
+/** The volume is not this instance's any more, and neither is what it holds in memory or on local disk. */
+export class TenureOver extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'TenureOver';
   }
 }

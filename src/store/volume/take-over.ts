@@ -1,0 +1,173 @@
+/**
+ * Makes this instance the owner of the volume, with everything that was acknowledged on its local disk.
+ *
+ *     wait while another is at work → seal the baton → copy to local disk → make the next generation → pass the baton to it
+ *
+ * - From the seal on, whoever owned the volume is answered "no longer" when it looks after its next flush; what it had
+ *   flushed before that look is read here.
+ * - A takeover that dies leaves the volume as it was, and a sealed baton, which another may seal over.
+ * - Nothing of the generation before is removed until the baton is passed and flushed.
+ */
+
+import { open } from 'node:fs/promises';
+import type { Log } from '../../lib/log.ts';
+import { type Baton, createBaton, flushBaton, passBaton, readBaton } from './baton.ts';
+import {
+  discard,
+  keepDamaged,
+  linkForPeople,
+  listGenerations,
+  makeFolder,
+  makeFromDatabase,
+  makeSuccessor,
+  removeOutdated,
+} from './generation.ts';
+import { Damaged, hydrateFlat, hydrateGeneration } from './hydrate.ts';
+import type { Instance } from './instance.ts';
+import { keepVersion1 } from './keep-version1.ts';
+import { flatPath, folderPath, type Generation, generationAfter, nameOf } from './layout.ts';
+import { findHolder, LeaseFile, readLease } from './lease.ts';
+import type { WalEnd } from './wal-writer.ts';
+
+export type TakeOverInput = {
+  storeDir: string;
+  localDbPath: string;
+  self: Instance;
+  log: Log;
+  /** Makes a database of the current schema at the path: from the one of 1.x that is there, or from nothing. */
+  createDatabase: (path: string) => Promise<void>;
+};
+
+export type TakenOver = {
+  generation: Generation;
+  walEnd: WalEnd | null;
+  lease: LeaseFile;
+  /** `none`: an empty volume. `v1`: a database of PicoClaw 1.x, now kept as `messages.v1.db`. */
+  found: 'none' | 'v1' | 'v2';
+  bytes: number;
+  /** What of the volume was damaged and is left out, in words; null when all of it was whole. */
+  damage: string | null;
+};
+
+/** `owned_elsewhere`: another instance is at work. `outrun`: another was faster; look again. */
+export type TakeOverOutcome =
+  | ({ kind: 'taken' } & TakenOver)
+  | { kind: 'owned_elsewhere'; owner: Instance }
+  | { kind: 'outrun' };
+
+/** One attempt, without waiting. Rejects when the volume cannot be read or written, or holds nothing that is whole. */
+export async function takeOver(input: TakeOverInput): Promise<TakeOverOutcome> {
+  const { storeDir, self, log } = input;
+  const found = await findBaton(storeDir);
+  const owner = await findOwner(found, input);
+  if (owner !== null) return { kind: 'owned_elsewhere', owner };
+
+  const to = generationAfter(found.generation);
+  const folder = await makeFolder(storeDir, to);
+  // Whoever finds the baton sealed sees by this lease that the takeover goes on.
+  const lease = new LeaseFile({ folder, owner: self, log });
+  const sealed: Baton = { generation: found.generation, sealedFor: to.nonce };
+  let mayBePassed = false;
+  try {
+    await lease.take();
+    if (!(await passBaton(storeDir, found, sealed))) {
+      await abandon(storeDir, to, lease);
+      return { kind: 'outrun' };
+    }
+    const made = await makeNext(input, found.generation, to);
+    mayBePassed = true;
+    if (!(await passBaton(storeDir, sealed, { generation: to, sealedFor: null }))) {
+      await abandon(storeDir, to, lease);
+      return { kind: 'outrun' };
+    }
+    await flushBaton(storeDir);
+    const { damaged, ...rest } = made;
+    for (const generation of damaged) await keepDamaged(storeDir, generation, log);
+    await linkForPeople(storeDir, { mayReplaceFile: found.generation.number === 0, log });
+    await removeOutdated(storeDir, to, log);
+    return { kind: 'taken', generation: to, lease, ...rest };
+  } catch (error) {
+    // An error says nothing of what a file server does in the end: the folder may be the one in use.
+    if (mayBePassed) await lease.letGo();
+    else await abandon(storeDir, to, lease);
+    throw error;
+  }
+}
+
+async function findBaton(storeDir: string): Promise<Baton> {
+  const found = await readBaton(storeDir);
+  if (found !== null) return found;
+  const generations = await listGenerations(storeDir);
+  // Looked at again: another instance may be making the first of them.
+  if (generations.length > 0 && (await readBaton(storeDir)) === null)
+    throw new Damaged(
+      `${storeDir} has ${generations.map(nameOf).join(', ')} but no folder baton, which says which of them is in use; ` +
+        'see docs/guarantees.md, "The baton is damaged"',
+    );
+  await createBaton(storeDir);
+  return (await readBaton(storeDir)) ?? Promise.reject(new Error(`${storeDir}/baton was removed`));
+}
+
+/** Whoever is at work: in the generation in use, or on taking it over. */
+async function findOwner(baton: Baton, { storeDir, self }: TakeOverInput): Promise<Instance | null> {
+  const at =
+    baton.sealedFor === null ? baton.generation : { number: baton.generation.number + 1, nonce: baton.sealedFor };
+  return findHolder(await readLease(folderPath(storeDir, at)), { storeDir, self });
+}
+
+type Made = Pick<TakenOver, 'walEnd' | 'found' | 'bytes' | 'damage'> & {
+  /** Those that were not whole. */
+  damaged: Generation[];
+};
+
+/** Of the generation in use; where that is damaged beyond use, of the latest before it that is whole. */
+async function makeNext(input: TakeOverInput, from: Generation, to: Generation): Promise<Made> {
+  if (from.number === 0) return makeFirst(input, to);
+  const { storeDir, localDbPath, log } = input;
+  const older = (await listGenerations(storeDir)).filter(({ number }) => number < from.number);
+  const damaged: Generation[] = [];
+  const faults: string[] = [];
+  for (const source of [from, ...older]) {
+    try {
+      const { walEnd, bytes, damage } = await hydrateGeneration(folderPath(storeDir, source), localDbPath);
+      if (damage !== null) {
+        damaged.push(source);
+        faults.push(damage);
+      }
+      await makeSuccessor(storeDir, { from: source, to, walEnd });
+      return { walEnd, bytes, found: 'v2', damaged, damage: faults.length === 0 ? null : faults.join('; ') };
+    } catch (error) {
+      if (!(error instanceof Damaged)) throw error;
+      log.error({ err: error, generation: nameOf(source) }, 'a generation on the volume is damaged');
+      damaged.push(source);
+      faults.push(error.message);
+    }
+  }
+  throw new Damaged(refusal(faults.join('; '), storeDir));
+}
+
+/** An empty volume, or one with a single file of an earlier version. */
+async function makeFirst({ storeDir, localDbPath, log, createDatabase }: TakeOverInput, to: Generation): Promise<Made> {
+  const flat = flatPath(storeDir);
+  const hydrated = await hydrateFlat(flat, localDbPath).catch((error: unknown) => {
+    throw error instanceof Damaged ? new Damaged(refusal(error.message, storeDir)) : error;
+  });
+  await createDatabase(localDbPath);
+  if (hydrated?.kind === 'v1') await keepVersion1(storeDir, log);
+  await using database = await open(localDbPath, 'r');
+  await makeFromDatabase(storeDir, { database, to, signal: new AbortController().signal });
+  return { walEnd: null, found: hydrated?.kind ?? 'none', bytes: hydrated?.bytes ?? 0, damage: null, damaged: [] };
+}
+
+/** Whoever looks next need not wait. Never rejects. */
+async function abandon(storeDir: string, to: Generation, lease: LeaseFile): Promise<void> {
+  await lease.letGo();
+  await discard(storeDir, to);
+}
+
+function refusal(fault: string, storeDir: string): string {
+  return (
+    `${fault}. PicoClaw does not start over it. Restore ${storeDir} from a backup, or recover what is readable with ` +
+    '`sqlite3 <file> .recover | sqlite3 recovered.db`, or move it all away to start empty; see docs/guarantees.md'
+  );
+}

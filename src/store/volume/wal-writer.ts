@@ -1,0 +1,118 @@
+/**
+ * A generation's write-ahead log on the volume: transactions are appended, then flushed.
+ *
+ * - The log is one chain of its own from the generation's beginning to its end, whatever becomes of the runtime database's:
+ *   frames are taken over with the salts and checksums of this chain.
+ * - What was not flushed does not count. After an append or a flush that failed, the next one begins behind what was
+ *   flushed, through a new handle: a kernel that could not write a page forgets that it had to.
+ * - What was flushed is never changed.
+ */
+
+import { randomBytes } from 'node:crypto';
+import { type FileHandle, open } from 'node:fs/promises';
+import { isGone } from '../../lib/error-code.ts';
+import {
+  adoptFrame,
+  type Checksum,
+  frameBytesOf,
+  makeWalHeader,
+  type WalHeader,
+  walHeaderBytes,
+} from './wal-format.ts';
+
+export type WalEnd = { header: WalHeader; offset: number; checksum: Checksum };
+
+/** What was flushed to it is not there any more: only a snapshot makes the volume whole again. */
+export class LogRemoved extends Error {
+  constructor(cause?: unknown) {
+    super('another program has removed the write-ahead log on the volume', { cause });
+    this.name = 'LogRemoved';
+  }
+}
+
+export class WalWriter {
+  readonly #path: string;
+  #file: FileHandle | null = null;
+  #flushed: WalEnd | null;
+  #written: WalEnd | null;
+
+  /** `end` is where the log at `path` ends, flushed; null for one that is empty. */
+  constructor(path: string, end: WalEnd | null) {
+    this.#path = path;
+    this.#flushed = end;
+    this.#written = end;
+  }
+
+  get bytesFlushed(): number {
+    return this.#flushed?.offset ?? 0;
+  }
+
+  /** Whole frames of any log with pages of `pageBytes`. They are changed in place. */
+  async append(frames: Buffer, pageBytes: number): Promise<void> {
+    await this.#guarded(async (file) => {
+      const end = this.#written ?? (await this.#begin(file, pageBytes));
+      if (end.header.pageBytes !== pageBytes)
+        throw new Error(`the pages of the database have ${pageBytes} bytes now, and had ${end.header.pageBytes}`);
+      let { checksum } = end;
+      for (let at = 0; at < frames.length; at += frameBytesOf(end.header))
+        checksum = adoptFrame(frames, at, end.header, checksum);
+      await writeAll(file, frames, end.offset);
+      this.#written = { header: end.header, offset: end.offset + frames.length, checksum };
+    });
+  }
+
+  async flush(): Promise<void> {
+    await this.#guarded(async (file) => {
+      const written = this.#written;
+      await file.datasync();
+      // A person's sqlite3 that may write folds the log into the database, and removes it.
+      if ((await file.stat()).nlink === 0) throw new LogRemoved();
+      this.#flushed = written;
+    });
+  }
+
+  async close(): Promise<void> {
+    const file = this.#file;
+    this.#file = null;
+    await file?.close();
+  }
+
+  async #begin(file: FileHandle, pageBytes: number): Promise<WalEnd> {
+    const { bytes, header } = makeWalHeader({ pageBytes, salts: randomBytes(8).readBigUInt64BE() });
+    await writeAll(file, bytes, 0);
+    return { header, offset: walHeaderBytes, checksum: header.checksum };
+  }
+
+  async #guarded(work: (file: FileHandle) => Promise<void>): Promise<void> {
+    try {
+      this.#file ??= await this.#reopen();
+      await work(this.#file);
+    } catch (error) {
+      this.#written = this.#flushed;
+      // The error that led here is the one to report.
+      await this.close().catch(() => undefined);
+      throw error;
+    }
+  }
+
+  async #reopen(): Promise<FileHandle> {
+    // Never created here: a log that is gone is a fault, and one of the same name would hide it.
+    const file = await open(this.#path, 'r+').catch((error: unknown) => {
+      throw isGone(error) ? new LogRemoved(error) : error;
+    });
+    try {
+      await file.truncate(this.bytesFlushed);
+      return file;
+    } catch (error) {
+      await file.close().catch(() => undefined);
+      throw error;
+    }
+  }
+}
+
+async function writeAll(file: FileHandle, bytes: Buffer, position: number): Promise<void> {
+  for (let written = 0; written < bytes.length; ) {
+    const { bytesWritten } = await file.write(bytes, written, bytes.length - written, position + written);
+    written += bytesWritten;
+  }
+}
