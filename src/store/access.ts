@@ -133,7 +133,7 @@ export class StoreAccess implements Volume {
     this.#isStopped = true;
     if (this.#standby !== null) clearTimeout(this.#standby);
     await this.#attempt?.catch(() => undefined);
-    await Promise.race([this.#unused(), sleep(lastUsesMs)]);
+    await Promise.race([this.#unused(), sleep(lastUsesMs, undefined, { ref: false })]);
     await this.#dropping;
     const opened = this.#opened;
     if (opened === null) return true;
@@ -187,8 +187,9 @@ export class StoreAccess implements Volume {
     try {
       await opened?.tenure.confirm();
     } catch (error) {
-      if (error instanceof TenureOver) return null;
-      throw unconfirmed(error);
+      if (!(error instanceof TenureOver)) throw unconfirmed(error);
+      this.#lost();
+      return null;
     }
     return opened !== null && this.#opened === opened && this.#dropping === null ? this.#count(kind) : null;
   }
@@ -304,6 +305,7 @@ export class StoreAccess implements Volume {
       taken,
       owner: this.#self,
       database: { base, wal, exclusively: database.exclusively },
+      databaseBytes: (await base.stat()).size,
       clock,
       log,
       onOver: () => this.#lost(),

@@ -33,6 +33,7 @@ export type TenureInput = {
   taken: TakenOver;
   owner: Instance;
   database: RuntimeDatabase;
+  databaseBytes: number;
   clock: Clock;
   log: Log;
   /** Called once, when the tenure is over without having been ended. */
@@ -85,7 +86,7 @@ export class Tenure {
   #status: TenureStatus;
 
   constructor(input: TenureInput) {
-    const { taken, storeDir, database } = input;
+    const { taken, storeDir, database, databaseBytes } = input;
     this.#input = input;
     this.#generation = taken.generation;
     this.#lease = taken.lease;
@@ -97,7 +98,7 @@ export class Tenure {
       lastSyncAt: null,
       fault: null,
       syncMs: null,
-      databaseBytes: 0,
+      databaseBytes,
       walBytes: this.#writer.bytesFlushed,
       lastSnapshot: null,
     };
@@ -325,7 +326,7 @@ export class Tenure {
       await appendNew(source, writer);
       await (this.#isInUse ? lease.take() : lease.letGo());
     } catch (error) {
-      await writer.close();
+      await writer.close().catch(() => undefined);
       await lease.letGo();
       await discard(storeDir, to);
       throw error;
