@@ -29,6 +29,7 @@ import {
   parseGeneration,
   temporaryPath,
   version1Path,
+  walNamePath,
   walPath,
 } from './layout.ts';
 import type { WalEnd } from './wal-writer.ts';
@@ -55,6 +56,7 @@ export async function makeSuccessor(
     }
     await log.datasync();
   }
+  await nameForPeople(target);
   await flushFolder(target);
 }
 
@@ -80,6 +82,7 @@ export async function makeFromDatabase(
   }
   await writeFlushed(digestPath(folder), `${digest.digest('hex')}  messages.db\n`);
   await writeFlushed(walPath(folder), '');
+  await nameForPeople(folder);
   await flushFolder(folder);
 }
 
@@ -168,6 +171,13 @@ async function isFileOfItsOwn(storeDir: string): Promise<boolean> {
   if (found === null || found.isSymbolicLink()) return false;
   const kept = await lstat(version1Path(storeDir)).catch(ifMissing(null));
   return kept === null || kept.ino !== found.ino || kept.dev !== found.dev;
+}
+
+/** A second name for the log, by which sqlite3 finds it. Without links, people see the base alone. */
+async function nameForPeople(folder: string): Promise<void> {
+  await link(walPath(folder), walNamePath(folder)).catch((error: unknown) => {
+    if (!withoutLinks.includes(codeOf(error) ?? '')) throw error;
+  });
 }
 
 const withoutLinks = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EXDEV', 'EMLINK'];

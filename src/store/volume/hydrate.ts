@@ -91,8 +91,7 @@ async function copyLog(folder: string, target: string): Promise<{ bytes: number;
   try {
     file = await open(walPath(folder), 'r');
   } catch (error) {
-    // A person's sqlite3 that was closed in order has folded the log into the base.
-    if (isGone(error)) return { bytes: 0, walEnd: null };
+    if (isGone(error)) throw new Damaged(`${walPath(folder)} is not there`);
     throw error;
   }
   try {

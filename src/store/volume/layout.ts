@@ -4,7 +4,8 @@
  *     baton/<number>-<nonce>                         the one entry: the generation in use (baton.ts)
  *     <number>-<nonce>/messages.db                   its base: the whole database, never changed
  *     <number>-<nonce>/messages.db.sha256            of the base, as `sha256sum` writes it
- *     <number>-<nonce>/messages.db-wal               what was committed since, appended
+ *     <number>-<nonce>/wal                           what was committed since, appended
+ *     <number>-<nonce>/messages.db-wal               the same file, by the name that sqlite3 looks for
  *     <number>-<nonce>/lease                         who works on it, for whoever waits (lease.ts)
  *     messages.db                                    a link to the base in use, for people; of 1.x, the database itself
  *     messages.v1.db                                 the database of PicoClaw 1.x, as it was
@@ -71,6 +72,11 @@ export function basePath(folder: string): string {
 }
 
 export function walPath(folder: string): string {
+  return join(folder, 'wal');
+}
+
+/** A person's sqlite3 that may write takes this name away when it ends; the log stays. */
+export function walNamePath(folder: string): string {
   return `${basePath(folder)}-wal`;
 }
 

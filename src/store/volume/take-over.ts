@@ -134,8 +134,15 @@ async function makeNext(input: TakeOverInput, from: Generation, to: Generation):
         damaged.push(source);
         faults.push(damage);
       }
-      await makeSuccessor(storeDir, { from: source, to, walEnd });
-      return { walEnd, bytes, found: 'v2', damaged, damage: faults.length === 0 ? null : faults.join('; ') };
+      if (damage === null) await makeSuccessor(storeDir, { from: source, to, walEnd });
+      else await makeFromLocal(input, to);
+      return {
+        walEnd: damage === null ? walEnd : null,
+        bytes,
+        found: 'v2',
+        damaged,
+        damage: faults.length === 0 ? null : faults.join('; '),
+      };
     } catch (error) {
       if (!(error instanceof Damaged)) throw error;
       log.error({ err: error, generation: nameOf(source) }, 'a generation on the volume is damaged');
@@ -147,16 +154,22 @@ async function makeNext(input: TakeOverInput, from: Generation, to: Generation):
 }
 
 /** An empty volume, or one with a single file of an earlier version. */
-async function makeFirst({ storeDir, localDbPath, log, createDatabase }: TakeOverInput, to: Generation): Promise<Made> {
+async function makeFirst(input: TakeOverInput, to: Generation): Promise<Made> {
+  const { storeDir, localDbPath, log, createDatabase } = input;
   const flat = flatPath(storeDir);
   const hydrated = await hydrateFlat(flat, localDbPath).catch((error: unknown) => {
     throw error instanceof Damaged ? new Damaged(refusal(error.message, storeDir)) : error;
   });
   await createDatabase(localDbPath);
   if (hydrated?.kind === 'v1') await keepVersion1(storeDir, log);
+  await makeFromLocal(input, to);
+  return { walEnd: null, found: hydrated?.kind ?? 'none', bytes: hydrated?.bytes ?? 0, damage: null, damaged: [] };
+}
+
+/** Of what was put together on local disk, before anything has opened that. */
+async function makeFromLocal({ storeDir, localDbPath }: TakeOverInput, to: Generation): Promise<void> {
   await using database = await open(localDbPath, 'r');
   await makeFromDatabase(storeDir, { database, to, signal: new AbortController().signal });
-  return { walEnd: null, found: hydrated?.kind ?? 'none', bytes: hydrated?.bytes ?? 0, damage: null, damaged: [] };
 }
 
 /** Whoever looks next need not wait. Never rejects. */

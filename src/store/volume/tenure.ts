@@ -251,7 +251,9 @@ export class Tenure {
   #beginChore(): void {
     if (this.#chore !== null || this.#over !== null) return;
     const isSnapshotDue =
-      this.#mustSnapshot || this.#writer.bytesFlushed > Math.max(this.#snapshotAtBytes, this.#snapshotThreshold());
+      this.#mustSnapshot ||
+      this.#writer.wasFolded ||
+      this.#writer.bytesFlushed > Math.max(this.#snapshotAtBytes, this.#snapshotThreshold());
     if (!isSnapshotDue && this.#source.bytesTaken < checkpointBytes) return;
     const work = isSnapshotDue ? this.#snapshot() : this.#checkpoint().then(() => undefined);
     this.#chore = work

@@ -35,6 +35,8 @@ export class WalWriter {
   #file: FileHandle | null = null;
   #flushed: WalEnd | null;
   #written: WalEnd | null;
+  #names = 0;
+  #mostNames = 0;
 
   /** `end` is where the log at `path` ends, flushed; null for one that is empty. */
   constructor(path: string, end: WalEnd | null) {
@@ -45,6 +47,11 @@ export class WalWriter {
 
   get bytesFlushed(): number {
     return this.#flushed?.offset ?? 0;
+  }
+
+  /** A person's sqlite3 has folded the log into the base, which nobody else should change, and taken away its name for it. */
+  get wasFolded(): boolean {
+    return this.#names < this.#mostNames;
   }
 
   /** Whole frames of any log with pages of `pageBytes`. They are changed in place. */
@@ -65,8 +72,10 @@ export class WalWriter {
     await this.#guarded(async (file) => {
       const written = this.#written;
       await file.datasync();
-      // A person's sqlite3 that may write folds the log into the database, and removes it.
-      if ((await file.stat()).nlink === 0) throw new LogRemoved();
+      const { nlink } = await file.stat();
+      if (nlink === 0) throw new LogRemoved();
+      this.#mostNames = Math.max(this.#mostNames, nlink);
+      this.#names = nlink;
       this.#flushed = written;
     });
   }
