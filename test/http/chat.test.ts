@@ -306,7 +306,7 @@ describe('an answer that cannot be made durable', () => {
   it('is refused at the start, and nothing of the request is left', async () => {
     await using app = await startApp();
     const before = app.rows();
-    app.breakVolume();
+    app.breakVolumeAtSync();
     const answer = await app.post('/chat', { message: 'x' });
     expectProblem(answer, 503, 'not_durable');
     expect(answer.headers.get('retry-after')).toBe('5');

@@ -176,14 +176,14 @@ describe('DELETE /chat/:id', () => {
     await using app = await startApp();
     const { body } = await app.post('/chat', { message: 'x' });
     const id = String(body.conversation_id);
-    app.breakVolume();
     for (const _ of ['once', 'and again']) {
+      app.breakVolumeAtSync();
       const refused = await app.send(`/chat/${id}`, { method: 'DELETE' });
       expectProblem(refused, 503, 'not_durable');
       expect(refused.body).toMatchObject({ conversation_id: id });
+      app.repairVolume();
     }
     expect(app.agent.forgotten).toEqual([]);
-    app.repairVolume();
     expect((await app.send(`/chat/${id}`, { method: 'DELETE' })).status).toBe(204);
     expect(app.agent.forgotten).toEqual([body.session_id]);
     expectProblem(await app.send(`/chat/${id}`, { method: 'DELETE' }), 404, 'not_found');

@@ -79,7 +79,7 @@ describe('POST /chat/:id/outbound', () => {
   it('is a 503 while it cannot be made durable', async () => {
     await using app = await startApp();
     const id = await begin(app);
-    app.breakVolume();
+    app.breakVolumeAtSync();
     expectProblem(await app.post(`/chat/${id}/outbound`, { text: 'x' }), 503, 'not_durable');
   });
 });

@@ -83,7 +83,7 @@ describe('the request log', () => {
     await using app = await startApp({ clock });
     await makeTask(app, { ...soon, id: 'a' });
     clock.advance({ minutes: 2 });
-    app.breakVolume();
+    app.breakVolumeAtSync();
     await app.post('/task/check', {}, withId('r'));
     expect(await app.requestLine('r')).toMatchObject({ status: 503, task_id: 'a' });
   });

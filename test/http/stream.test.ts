@@ -213,7 +213,7 @@ describe('POST /chat with stream: true', () => {
   it('is a plain problem for what is wrong before the run begins', async () => {
     await using app = await startApp();
     expectProblem(await app.post('/chat', { stream: true }), 400, 'invalid_request');
-    app.breakVolume();
+    app.breakVolumeAtSync();
     expectProblem(await app.post('/chat', { message: 'x', stream: true }), 503, 'not_durable');
   });
 

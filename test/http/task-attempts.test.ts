@@ -233,18 +233,20 @@ describe('a claim that is not on the volume', () => {
     const { app } = await startDue({ context_mode: 'group', conversation_id: 'team' });
     await using _ = app;
     const [task, before] = [await readTask(app, 'a'), app.rows()];
-    app.breakVolume();
     for (const _ of ['once', 'and again']) {
+      app.breakVolumeAtSync();
       const answer = await check(app);
       expectProblem(answer, 503, 'not_durable');
       expect(answer.body.task_id).toBe('a');
+      app.repairVolume();
     }
+    app.breakVolumeAtSync();
     expectProblem(await app.post('/task/trigger', { task_id: 'a' }), 503, 'not_durable');
     expect(app.agent.requests).toEqual([]);
     expect(app.rows()).toEqual(before);
+    app.repairVolume();
     expect(await readTask(app, 'a')).toEqual(task);
     expect((await app.send('/chat/team')).body).toMatchObject({ status: 'idle', message_count: 0 });
-    app.repairVolume();
     expect(executed((await check(app)).body)).toMatchObject({ status: 'success', attempt: 1 });
   });
 

@@ -157,6 +157,7 @@ describe('POST /task/trigger', () => {
     app.breakVolume();
     run.release();
     expect((await answer).body).toMatchObject({ code: 'not_durable', task_id: 'a' });
+    app.repairVolume();
     await app.runs.stop({ graceMs: 0 });
     expect((await trigger(app)).body).toMatchObject({ code: 'shutting_down', task_id: 'a' });
   });

@@ -131,12 +131,12 @@ describe('POST /task', () => {
 
   it('is a 503 that leaves no task while it cannot be made durable', async () => {
     await using app = await start();
-    app.breakVolume();
+    app.breakVolumeAtSync();
     const answer = await app.post('/task', { ...soon, id: 'lost' });
     expectProblem(answer, 503, 'not_durable');
     expect(answer.body.task_id).toBe('lost');
-    expectProblem(await app.send('/task/lost'), 404, 'not_found');
     app.repairVolume();
+    expectProblem(await app.send('/task/lost'), 404, 'not_found');
     await makeTask(app, { ...soon, id: 'lost' });
   });
 
@@ -340,7 +340,7 @@ describe('PUT /task/:id', () => {
   it('is a 503 while it cannot be made durable', async () => {
     await using app = await start();
     await makeTask(app, { ...soon, id: 'a' });
-    app.breakVolume();
+    app.breakVolumeAtSync();
     const answer = await app.put('/task/a', { prompt: 'y' });
     expectProblem(answer, 503, 'not_durable');
     expect(answer.body.task_id).toBe('a');
@@ -363,13 +363,13 @@ describe('DELETE /task/:id', () => {
   it('is a 503 until it is on the volume, and no 404 before', async () => {
     await using app = await start();
     await makeTask(app, { ...soon, id: 'a' });
-    app.breakVolume();
     for (const _ of ['once', 'and again']) {
+      app.breakVolumeAtSync();
       const answer = await app.delete('/task/a');
       expectProblem(answer, 503, 'not_durable');
       expect(answer.body.task_id).toBe('a');
+      app.repairVolume();
     }
-    app.repairVolume();
     expectProblem(await app.delete('/task/a'), 404, 'not_found');
   });
 });

@@ -1,5 +1,5 @@
 /**
- * The HTTP API in process, over the real Runs, Store (SQLite) and Volume, with a scripted agent.
+ * The HTTP API in process, over the real Runs and the real store on a volume, with a scripted agent.
  *
  *     await using app = await startApp();
  *     const { status, body } = await app.post('/chat', { message: 'hello' });
@@ -8,7 +8,7 @@
  * documents its status and its body. A test need not ask for that, and cannot forget it.
  */
 
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { pino } from 'pino';
@@ -17,13 +17,14 @@ import { z } from 'zod';
 import { finishDeletions } from '../../src/conversations/delete.ts';
 import { type Clock, systemClock } from '../../src/lib/clock.ts';
 import { createSkills } from '../../src/skills/skills.ts';
-import { createSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
+import { StoreAccess } from '../../src/store/access.ts';
 import type { Store } from '../../src/store/store.ts';
-import { createCopyVolume } from '../../src/store/volume/copy-volume.ts';
+import type { Instance as Self } from '../../src/store/volume/instance.ts';
 import { ScriptedAgent } from './http-agent.ts';
 import {
   type Answer,
   type Instance,
+  type InstanceDeps,
   type InstanceInput,
   type Json,
   makeInstance,
@@ -38,11 +39,12 @@ export type TestApp = AsyncDisposable &
     agent: ScriptedAgent;
     store: Store;
     dir: string;
-    /** Another instance over the same store, which takes the one before for dead. */
+    storeDir: string;
+    /** Another instance over the same store, which takes the one before for dead. It shares the first one's hold on the volume. */
     restart(): Promise<Instance>;
     /** Rows of each table. */
     rows(): Record<string, number>;
-    /** What a query finds in the volume's database. */
+    /** What a query finds in the volume's database, log included. SQLite leaves its index of the log beside it. */
     onVolume(query: string): Json[];
     /** On the runtime database, beside the store. */
     sql(statement: string, ...values: (string | number | null)[]): void;
@@ -51,13 +53,19 @@ export type TestApp = AsyncDisposable &
     requestLine(requestId: string): Promise<LogLine>;
     /** As at a start. */
     finishDeletions(): Promise<void>;
-    /** The volume cannot be written until `repairVolume`. */
+    /** As when the volume is unmounted: it is not there until `repairVolume`. */
     breakVolume(): void;
+    /** The same, once the next request is at work and syncs: before that it would be refused without any work. */
+    breakVolumeAtSync(): void;
     repairVolume(): void;
   };
 
 export type AppInput = InstanceInput & {
   clock?: Clock;
+  /** Another app's, as by a shared mount; without one the app has its own. */
+  storeDir?: string;
+  /** Who it is for others that share the volume. Two of the same process do not wait for each other. */
+  self?: Self;
   /** In front of the real store, for a fault that its files cannot have on demand. */
   store?: (real: Store) => Store;
   /** In front of each sync of a request. */
@@ -66,23 +74,38 @@ export type AppInput = InstanceInput & {
 
 export async function startApp(input: AppInput = {}): Promise<TestApp> {
   const dir = temporaryFolder();
-  const storeDir = join(dir, 'store');
-  mkdirSync(storeDir);
+  const storeDir = input.storeDir ?? join(dir, 'store');
+  const unmounted = `${storeDir}.unmounted`;
+  mkdirSync(storeDir, { recursive: true });
   const localDbPath = join(dir, 'messages.db');
   const { log, lines, requestLine } = captureLog();
   const clock = input.clock ?? systemClock;
   const agent = new ScriptedAgent();
-  const copyVolume = createCopyVolume({ storeDir, localDbPath, clock, log });
-  await copyVolume.hydrate();
-  const sqliteStore = await createSqliteStore({ path: localDbPath });
-  await copyVolume.sync();
-  const store = input.store?.(sqliteStore) ?? sqliteStore;
+  const instances: Instance[] = [];
+  const access = new StoreAccess({
+    storeDir,
+    localDbPath,
+    clock,
+    log,
+    onLost: async () => void (await Promise.all(instances.map(({ runs }) => runs.drop()))),
+    onOpen: async (opened) => void (await opened.recoverRuns({ owner: 'nobody', at: clock.now() })),
+    ...(input.self === undefined ? {} : { self: input.self }),
+  });
+  const store = input.store?.(access.store) ?? access.store;
+  let breaksAtSync = false;
+  const breakVolume = () => {
+    renameSync(storeDir, unmounted);
+    writeFileSync(storeDir, 'not a folder');
+  };
   const volume = {
-    status: () => copyVolume.status(),
+    status: () => access.status(),
     sync: async () => {
       await input.beforeSync?.();
-      await copyVolume.sync();
+      if (breaksAtSync) breakVolume();
+      breaksAtSync = false;
+      await access.sync();
     },
+    useIfOurs: (work: () => Promise<void>) => access.useIfOurs(work),
   };
   const skills = createSkills({
     memoryDir: join(dir, 'memory'),
@@ -91,19 +114,30 @@ export async function startApp(input: AppInput = {}): Promise<TestApp> {
     betweenStarts: (work) => work(),
     log,
   });
-  const parts = { agent, store, volume, skills, clock, log };
-  const instances: Instance[] = [];
+  const parts: InstanceDeps = {
+    agent,
+    store,
+    volume,
+    useStore: (kind, work) => access.use(kind, work),
+    hold: () => access.hold(),
+    skills,
+    clock,
+    log,
+  };
   const addInstance = () => {
     const instance = makeInstance(parts, input);
     instances.push(instance);
     return instance;
   };
+  const first = addInstance();
+  await access.start();
 
   return {
-    ...addInstance(),
+    ...first,
     agent,
     store,
     dir,
+    storeDir,
     restart: async () => {
       const instance = addInstance();
       await store.recoverRuns({ owner: instance.owner, at: clock.now() });
@@ -119,23 +153,24 @@ export async function startApp(input: AppInput = {}): Promise<TestApp> {
     },
     sql: (statement, ...values) => {
       using db = new DatabaseSync(localDbPath);
+      // Folding its log in is for its owner alone.
+      db.exec('PRAGMA wal_autocheckpoint = 0');
       db.prepare(statement).run(...values);
     },
     logs: () => lines.map(parseObject),
     requestLine,
     finishDeletions: () => finishDeletions({ store, volume, agent, log }),
-    breakVolume: () => {
-      rmSync(storeDir, { recursive: true });
-      writeFileSync(storeDir, 'not a folder');
+    breakVolume,
+    breakVolumeAtSync: () => {
+      breaksAtSync = true;
     },
     repairVolume: () => {
       rmSync(storeDir);
-      mkdirSync(storeDir);
+      renameSync(unmounted, storeDir);
     },
     async [Symbol.asyncDispose]() {
-      await Promise.all(instances.map(({ runs }) => runs.stop({ graceMs: 0 })));
-      await copyVolume.stop();
-      await sqliteStore.close();
+      await Promise.allSettled(instances.map(({ runs }) => runs.stop({ graceMs: 0 })));
+      await access.stop();
     },
   };
 }

@@ -1,9 +1,9 @@
 /** What holds for every response, whatever the test is about: its headers, and that the route documents it. */
 
 import { expect } from 'vitest';
-import { catalogue, type ProblemCode } from '../../src/domain/problem.ts';
+import { catalogue } from '../../src/domain/problem.ts';
 import { problemSchema } from '../../src/http/openapi-parts.ts';
-import type { AnyRouteDefinition } from '../../src/http/route.ts';
+import { type AnyRouteDefinition, problemsOf } from '../../src/http/route.ts';
 import { routes } from '../../src/http/routes/openapi.ts';
 
 export async function checkAgainstContract(
@@ -16,6 +16,7 @@ export async function checkAgainstContract(
   expect(headers.get('x-build-version')).toBe(build.version);
   expect(headers.get('x-build-commit')).toBe(build.commit);
   expect(headers.get('x-powered-by')).toBeNull();
+  expect(headers.get('server-timing')).toMatch(/^(\w+;dur=\d+\.\d, )*total;dur=\d+\.\d$/);
 
   const route = routeOf(request);
   const success = route?.success[status];
@@ -43,23 +44,10 @@ export async function checkAgainstContract(
   });
   expect(body.status).toBe(status);
   // Of a path that is not this route's after all.
-  if (route && status !== 405) expect(documented(route)).toContain(body.code);
+  if (route && status !== 405) expect(problemsOf(route)).toContain(body.code);
 }
 
 const problems = new Map(Object.entries<{ status: number; title: string; retryable: boolean }>(catalogue));
-
-/** The codes that the OpenAPI document lists for the route. */
-function documented(route: AnyRouteDefinition): ProblemCode[] {
-  return [
-    ...route.problems,
-    'invalid_request',
-    'internal_error',
-    ...(route.open ? [] : (['unauthorized'] as const)),
-    ...(route.body.presence === 'none'
-      ? []
-      : (['malformed_json', 'body_too_large', 'unsupported_media_type'] as const)),
-  ];
-}
 
 function routeOf(request: Request): AnyRouteDefinition | undefined {
   const method = request.method === 'HEAD' ? 'GET' : request.method;

@@ -3,6 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { type AppDeps, type AppSettings, createApp, type HttpApp } from '../../src/http/app.ts';
+import type { UseStore } from '../../src/http/context.ts';
 import { type HealthReport, readHealth, type StoreHealth } from '../../src/http/health.ts';
 import type { Clock } from '../../src/lib/clock.ts';
 import type { Log } from '../../src/lib/log.ts';
@@ -55,6 +56,8 @@ export type InstanceDeps = {
   agent: ScriptedAgent;
   store: Store;
   volume: { status(): StoreHealth; sync(): Promise<void> };
+  useStore: UseStore;
+  hold: () => () => void;
   /** Without them there are none. */
   skills?: Skills;
   clock: Clock;
@@ -99,6 +102,7 @@ export function makeInstance(deps: InstanceDeps, input: InstanceInput): Instance
   const stopReasons: (string | null)[] = [];
   const app = createApp({
     operations,
+    useStore: deps.useStore,
     health: input.health ?? (() => readHealth({ ...deps, volumes, nextDueAt: () => nextDueAt(deps) })),
     stopping: input.stopping ?? (() => false),
     requestStop: (reason) => stopReasons.push(reason),

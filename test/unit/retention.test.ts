@@ -14,9 +14,13 @@ async function setUp(overrides: Partial<RetentionDeps> = {}) {
   onTestFinished(() => store.close());
   const log: string[] = [];
   const sync = vi.fn(async () => {});
+  const useIfOurs = async (work: () => Promise<void>) => {
+    await work();
+    return true;
+  };
   const retention = new Retention({
     store,
-    volume: { sync },
+    volume: { sync, useIfOurs },
     clock: { now: () => '2026-06-10T00:00:00.000Z' },
     log: pino({}, { write: (line: string) => void log.push(line) }),
     settings: { taskLogRetention: 100, outboundTtlDays: 7 },

@@ -20,7 +20,7 @@ import { listTaskRuns, requireTask } from '../../src/tasks/read.ts';
 import { updateTask } from '../../src/tasks/update.ts';
 import { ScriptedAgent } from '../support/http-agent.ts';
 import { makeClock, type SetClock } from '../support/http-clock.ts';
-import { makeInstance } from '../support/http-instance.ts';
+import { type InstanceDeps, makeInstance } from '../support/http-instance.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 
 const seed = 20_260_101;
@@ -79,12 +79,23 @@ class BusyAgent extends ScriptedAgent {
   }
 }
 
+/** The runtime database alone. */
+const noVolume: Pick<InstanceDeps, 'volume' | 'useStore' | 'hold'> = {
+  volume: {
+    status: () => {
+      throw new Error('nobody asks for its health');
+    },
+    sync: async () => undefined,
+  },
+  useStore: (_, work) => work(),
+  hold: () => () => undefined,
+};
+
 async function startYear(folder: string) {
   const clock = makeClock(new Date(begin).toISOString());
   const agent = new BusyAgent(clock);
   const store = await createSqliteStore({ path: join(folder, `${randomUUID()}.db`) });
-  const volume = { status: () => ({ durable: true, epoch: 0, lastSyncAt: null }), sync: async () => undefined };
-  const instance = makeInstance({ agent, store, volume, clock, log: pino({ level: 'silent' }) }, {});
+  const instance = makeInstance({ agent, store, ...noVolume, clock, log: pino({ level: 'silent' }) }, {});
   return {
     clock,
     agent,

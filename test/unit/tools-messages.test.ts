@@ -187,7 +187,7 @@ describe.each(toolWays)('%s', (way) => {
 
   test('a message that cannot be made durable is an error, and is not sent', async () => {
     const { app, call, answer, hold } = await openTools();
-    app.breakVolume();
+    app.breakVolumeAtSync();
 
     const { text, isError } = await call('send_message', { text: 'Hello.' });
     app.repairVolume();

@@ -28,7 +28,7 @@ test('both ways offer the same seven tools, whole and at once', async () => {
 describe.each(toolWays)('%s', (way) => {
   test('a task that cannot be made durable is an error, is not there, and the operator is told', async () => {
     const { app, call, reported } = await openTools(way);
-    app.breakVolume();
+    app.breakVolumeAtSync();
 
     const answer = await call('schedule_task', hourly);
 
