@@ -168,7 +168,7 @@ export class Tenure {
       };
       this.#retryMs = firstRetryMs;
     } catch (error) {
-      throw this.#fail(error);
+      throw this.#fail(await this.#orLost(error));
     }
     this.#beginChore();
   }
@@ -193,6 +193,15 @@ export class Tenure {
       if (this.#generation === before) break;
     }
     throw this.#lose('another instance has taken the volume over');
+  }
+
+  /** What fails may fail because another instance has taken over, and removed what it no longer needs. */
+  async #orLost(error: unknown): Promise<unknown> {
+    if (error instanceof TenureOver) return error;
+    return this.#look().then(
+      () => error,
+      (found: unknown) => (found instanceof TenureOver ? found : error),
+    );
   }
 
   #requireHeld(): void {
@@ -257,7 +266,7 @@ export class Tenure {
     if (!isSnapshotDue && this.#source.bytesTaken < checkpointBytes) return;
     const work = isSnapshotDue ? this.#snapshot() : this.#checkpoint().then(() => undefined);
     this.#chore = work
-      .catch((error: unknown) => this.#choreFailed(error))
+      .catch(async (error: unknown) => this.#choreFailed(await this.#orLost(error)))
       .finally(() => {
         this.#chore = null;
       });

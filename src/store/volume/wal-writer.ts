@@ -16,6 +16,7 @@ import {
   type Checksum,
   frameBytesOf,
   makeWalHeader,
+  parseWalHeader,
   type WalHeader,
   walHeaderBytes,
 } from './wal-format.ts';
@@ -117,6 +118,13 @@ export class WalWriter {
       throw error;
     }
   }
+}
+
+async function beginsAs(file: FileHandle, end: WalEnd | null): Promise<boolean> {
+  if (end === null) return true;
+  const bytes = Buffer.alloc(walHeaderBytes);
+  await file.read(bytes, 0, walHeaderBytes, 0);
+  return parseWalHeader(bytes)?.salts === end.header.salts;
 }
 
 async function writeAll(file: FileHandle, bytes: Buffer, position: number): Promise<void> {
