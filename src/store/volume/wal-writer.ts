@@ -74,7 +74,8 @@ export class WalWriter {
       const written = this.#written;
       await file.datasync();
       const { nlink } = await file.stat();
-      if (nlink === 0) throw new LogRemoved();
+      // Or begins it anew in place: what was flushed is gone then, and the file is there.
+      if (nlink === 0 || !(await beginsAs(file, written))) throw new LogRemoved();
       this.#mostNames = Math.max(this.#mostNames, nlink);
       this.#names = nlink;
       this.#flushed = written;
