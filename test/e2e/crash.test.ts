@@ -1,13 +1,13 @@
 /** SIGKILL at every step of a run: what a client finds afterwards (docs/architecture.md, the table of crash points). */
 
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, readdirSync, readFileSync, realpathSync, renameSync, rmSync, truncateSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type Model, startModel } from '../support/model.ts';
 import { liveProcesses } from '../support/processes.ts';
 import { startServer } from '../support/server.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
+import { changeVolume } from '../support/volume-change.ts';
 
 let model: Model;
 let dir: string;
@@ -74,13 +74,14 @@ describe('after SIGKILL of the server', () => {
     const stall = model.fault({ kind: 'stall', afterDeltas: 1, when: ({ raw }) => raw.includes('long question') });
     const answer = first.chat({ message: 'long question 43' });
     await stall.reached;
-    const volume = join(dir, 'store/messages.db');
-    const beforeSettling = readFileSync(volume);
+    const [volume, beforeSettling] = [join(dir, 'store'), join(dir, 'store-before')];
+    cpSync(volume, beforeSettling, { recursive: true, verbatimSymlinks: true });
     stall.release();
     const { conversation_id, session_id } = await answer;
     first.kill('SIGKILL');
     await first.exited;
-    writeFileSync(volume, beforeSettling);
+    rmSync(volume, { recursive: true });
+    renameSync(beforeSettling, volume);
 
     await using second = await startServer({ model, dir });
     expect((await second.get(`/chat/${conversation_id}`)).body).toMatchObject({ status: 'idle', message_count: 1 });
@@ -114,9 +115,7 @@ describe('after SIGKILL of the server', () => {
     await first.exited;
     // As a deletion leaves it whose rows are gone from the volume and whose transcript is not.
     rmSync(join(dir, 'local'), { recursive: true });
-    const volume = new DatabaseSync(join(dir, 'store/messages.db'));
-    volume.prepare('delete from conversations where id = ?').run(conversation_id);
-    volume.close();
+    await changeVolume(dir, (store) => store.deleteConversation(conversation_id));
     expect(transcripts()).toContain(`${session_id}.jsonl`);
 
     await using second = await startServer({ model, dir });
@@ -171,10 +170,11 @@ describe('a damaged volume', () => {
     await first.chat({ message: 'remember me' });
     first.kill('SIGKILL');
     await first.exited;
-    const file = join(dir, 'store/messages.db');
-    writeFileSync(file, readFileSync(file).subarray(0, 5000));
-    await expect(startServer({ model, dir })).rejects.toThrow(/messages\.db/);
-    expect(readFileSync(file)).toHaveLength(5000);
+    const base = realpathSync(join(dir, 'store/messages.db'));
+    chmodSync(base, 0o644);
+    truncateSync(base, 5000);
+    await expect(startServer({ model, dir })).rejects.toThrow(base);
+    expect(readFileSync(base)).toHaveLength(5000);
   });
 });
 

@@ -1,6 +1,6 @@
 /** The life of the server's process: start, refusal to start, stop. */
 
-import { rmSync, writeFileSync } from 'node:fs';
+import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -174,18 +174,21 @@ describe('a stop', () => {
 });
 
 describe('the answer when the volume fails', () => {
-  it('is 503 not_durable, nothing is stored, and health says so until a sync succeeds again', async () => {
+  it('is 503 not_durable, also to a question, and health says so until the volume is back, with nothing of what was refused', async () => {
     await using server = await startServer({ model, dir });
     const { conversation_id } = await server.chat({ message: 'hello' });
-    rmSync(join(dir, 'store'), { recursive: true });
+    renameSync(join(dir, 'store'), join(dir, 'unmounted'));
     const refused = await post(`${server.url}/chat`, { message: 'hello again', conversation_id });
     expect(refused.status).toBe(503);
     expect(await refused.json()).toMatchObject({ code: 'not_durable', retryable: true });
     expect(refused.headers.get('retry-after')).toMatch(/^\d+$/);
-    expect((await server.get(`/chat/${conversation_id}`)).body).toMatchObject({ message_count: 2, status: 'idle' });
+    expect(await server.get(`/chat/${conversation_id}`)).toMatchObject({ status: 503, body: { code: 'not_durable' } });
     expect(await server.get('/health')).toMatchObject({
       status: 503,
-      body: { status: 'degraded', store: { durable: false } },
+      body: { status: 'degraded', store: { durable: false, fault: expect.any(String) } },
     });
+    renameSync(join(dir, 'unmounted'), join(dir, 'store'));
+    expect((await server.get(`/chat/${conversation_id}`)).body).toMatchObject({ message_count: 2, status: 'idle' });
+    await expect.poll(async () => (await server.get('/health')).status, { timeout: 40_000 }).toBe(200);
   });
 });

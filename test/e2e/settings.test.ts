@@ -86,6 +86,7 @@ describe('a server with tokens, an organisation, a model and a zone', () => {
   });
 
   it('tells in /health its build, its limit, its folders, its agent and its store', async () => {
+    await chat({ message: 'hello' });
     // The agent is loaded a moment after the server listens.
     await until('the agent has a version', async () =>
       JSON.stringify((await server.get('/health')).body.agent).includes('"version":"2'),
@@ -105,6 +106,14 @@ describe('a server with tokens, an organisation, a model and a zone', () => {
           durable: true,
           epoch: expect.any(Number),
           last_sync_at: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
+          fault: null,
+          owner: null,
+          sync_ms: expect.any(Number),
+          hydrate_ms: expect.any(Number),
+          database_bytes: expect.any(Number),
+          wal_bytes: expect.any(Number),
+          last_snapshot_at: null,
+          last_snapshot_ms: null,
         },
         next_due_at: null,
       },

@@ -2,7 +2,6 @@
 
 import { readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { type Model, type ModelRequest, startModel } from '../support/model.ts';
@@ -10,6 +9,7 @@ import { liveProcesses } from '../support/processes.ts';
 import { post, startServer, type TestServer } from '../support/server.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 import { until } from '../support/until.ts';
+import { changeVolume } from '../support/volume-change.ts';
 
 let model: Model;
 let dir: string;
@@ -200,12 +200,12 @@ describe('a message that the agent sends', () => {
 
 describe('when the server ends during a task', () => {
   /** As if the time of the lease had passed; the server is not running. */
-  function expireLeases(): void {
-    const db = new DatabaseSync(join(dir, 'store/messages.db'));
-    db.exec(
-      `update scheduled_tasks set lease_expires_at = '2020-01-01T00:00:00.000Z' where lease_expires_at is not null`,
+  function expireLeases(): Promise<void> {
+    return changeVolume(dir, async (_, db) =>
+      db.exec(
+        `update scheduled_tasks set lease_expires_at = '2020-01-01T00:00:00.000Z' where lease_expires_at is not null`,
+      ),
     );
-    db.close();
   }
 
   async function startTask(
@@ -237,7 +237,7 @@ describe('when the server ends during a task', () => {
     second.kill('SIGTERM');
     expect(await second.exited).toBe(0);
 
-    expireLeases();
+    await expireLeases();
     await using third = await startServer({ model, dir });
     expect((await check(third)).executed).toMatchObject({ status: 'success', attempt: 2, result: 'The work is done.' });
     expect(await check(third)).toMatchObject({ checked: 0, next_due_at: null });

@@ -1,6 +1,6 @@
 /** An installation of PicoClaw 1.x, started with this version on the same folders: clients notice nothing but what is better. */
 
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -116,5 +116,11 @@ describe('the first start on a volume of 1.x', () => {
     expect(old.prepare('select count(*) as n from messages').get()).toEqual({ n: 2 });
     expect(old.prepare('select delivered from outbound_messages').get()).toEqual({ delivered: 0 });
     old.close();
+    // The name that it had is now that of the database in use.
+    expect(readlinkSync(join(dir, 'store/messages.db'))).toMatch(/^\d+-[0-9a-f]{16}\/messages\.db$/);
+    const current = new DatabaseSync(join(dir, 'store/messages.db'), { readOnly: true });
+    expect(current.prepare("select count(*) as n from messages where id in ('m1', 'm2')").get()).toEqual({ n: 2 });
+    expect(current.prepare("select count(*) as n from messages where content = 'Once more.'").get()).toEqual({ n: 1 });
+    current.close();
   });
 });
