@@ -1,272 +1,221 @@
-/** The volume as one file: what was synced is hydrated, whatever happened in between. */
+/** What an answer rests on: everything committed before a sync is on the volume after it, and plain SQLite reads it there. */
 
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { lstatSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, it } from 'vitest';
-import { SyncFailed } from '../../src/store/volume/volume.ts';
-import { accept, contents, exchange, tick } from '../support/store-inputs.ts';
+import { isChange, watchFs } from '../support/fs-faults.ts';
+import { contents, exchange } from '../support/store-inputs.ts';
 import {
-  check,
-  copyElsewhere,
-  count,
-  fingerprint,
+  ask,
+  batonOf,
+  conversationsOn,
+  folderOf,
+  foldersOf,
+  listConversations,
   makePlace,
   onVolume,
-  type Place,
-  start,
+  startMachine,
 } from '../support/volume-place.ts';
 
 describe('an empty volume', () => {
-  it('is an empty start, which the first sync writes', async () => {
+  it('is an empty start, whose database is there at once', async () => {
     const place = makePlace();
-    const { volume, hydrated } = await start(place);
-    expect(hydrated).toMatchObject({ found: 'none', bytes: 0 });
-    expect(existsSync(place.database)).toBe(false);
-    await volume.sync();
-    expect(check(place.database)).toBe('ok');
-    expect(volume.status()).toMatchObject({ durable: true, epoch: 1, fault: null });
-    expect(readdirSync(place.storeDir)).toEqual(['messages.db']);
+    const { access } = await startMachine(place, 'a');
+    expect(access.status()).toMatchObject({ durable: true, epoch: 1, fault: null, owner: null });
+    expect(readdirSync(place.storeDir).sort()).toEqual([batonOf(place), 'baton', 'messages.db'].sort());
+    expect(readdirSync(folderOf(place)).sort()).toEqual([
+      'lease',
+      'messages.db',
+      'messages.db-wal',
+      'messages.db.sha256',
+      'wal',
+    ]);
+    expect(onVolume(place, 'PRAGMA integrity_check')).toEqual([{ integrity_check: 'ok' }]);
+    expect(readlinkSync(place.database)).toBe(join(batonOf(place), 'messages.db'));
   });
 });
 
 describe('what was synced', () => {
-  it('is there on another machine', async () => {
+  it('is there on another machine, and what was not is not', async () => {
     const place = makePlace();
-    const first = await start(place);
-    const { conversation } = await exchange(first.store);
-    await first.volume.sync();
-    await exchange(first.store, { conversationId: conversation.id });
-
-    const second = await start(place, 'machine-2');
-    expect(second.hydrated).toMatchObject({ found: 'v2', bytes: statSync(place.database).size });
-    expect(await contents(second.store, conversation.id)).toHaveLength(2);
+    const a = await startMachine(place, 'a');
+    const synced = await a.write();
+    const b = await startMachine(place, 'b');
+    expect(await b.read()).toEqual([synced]);
+    expect(await contents(b.store, synced)).toHaveLength(2);
+    expect(b.access.status()).toMatchObject({ epoch: 2, hydrate: { bytes: expect.any(Number) } });
+    expect(b.lines.find(({ msg }) => msg === 'hydrated from the volume')).toMatchObject({ found: 'v2', generation: 2 });
   });
 
-  it('counts, not what lies on local disk: a database, WAL and all, of an earlier life is gone', async () => {
+  it('counts, not what lies on local disk of an earlier life', async () => {
     const place = makePlace();
-    const first = await start(place);
-    await exchange(first.store);
-    await first.volume.sync();
-    const unsynced = await exchange(first.store);
-    // As a kill leaves it: the file, its WAL and its index, and a hydration that was cut off.
-    mkdirSync(join(place.root, 'machine-2'));
-    for (const suffix of ['', '-wal', '-shm'])
-      copyElsewhere(`${place.local('machine-1')}${suffix}`, `${place.local('machine-2')}${suffix}`);
-    writeFileSync(`${place.local('machine-2')}.hydrate-wal`, 'junk');
-
-    const second = await start(place, 'machine-2');
-    expect(await second.store.getConversation(unsynced.conversation.id)).toBeNull();
-    expect(await second.store.counts()).toMatchObject({ conversations: 1 });
-    expect(readdirSync(join(place.root, 'machine-2')).filter((name) => name.includes('hydrate'))).toEqual([]);
+    const a = await startMachine(place, 'a');
+    const synced = await a.write();
+    await a.access.stop();
+    const local = place.local('a');
+    ask(local, 'delete from conversations');
+    writeFileSync(`${local}-wal`, 'junk');
+    writeFileSync(`${local}-journal`, 'junk');
+    const again = await startMachine(place, 'a');
+    expect(await again.read()).toEqual([synced]);
   });
 
-  it('is whole after a kill in a sync: what it left under other names is removed', async () => {
+  it('is what plain sqlite3 finds through the link, log and all, while the server works', async () => {
     const place = makePlace();
-    const first = await start(place);
-    await exchange(first.store);
-    await first.volume.sync();
-    const whole = readFileSync(place.database);
-    for (const name of ['messages.db.sync-1', 'messages.db.sync-1-journal'])
-      writeFileSync(join(place.storeDir, name), 'half');
-    writeFileSync(join(place.storeDir, 'notes.txt'), 'of a person');
-
-    await start(place, 'machine-2');
-    expect(readdirSync(place.storeDir).sort()).toEqual(['messages.db', 'notes.txt']);
-    expect(readFileSync(place.database)).toEqual(whole);
+    const a = await startMachine(place, 'a');
+    const ids = [await a.write(), await a.write()].sort();
+    expect(lstatSync(place.database).isSymbolicLink()).toBe(true);
+    const person = new DatabaseSync(place.database, { readOnly: true });
+    expect(
+      person
+        .prepare('select id from conversations order by id')
+        .all()
+        .map(({ id }) => id),
+    ).toEqual(ids);
+    person.close();
+    ids.push(await a.write());
+    expect(conversationsOn(place)).toEqual(ids.sort());
   });
 
-  it('is all that was committed, and nothing of a transaction that is still open', async () => {
+  it('is only what was committed', async () => {
     const place = makePlace();
-    const { volume, store } = await start(place);
-    const { conversation } = await exchange(store);
-    const writer = new DatabaseSync(place.local('machine-1'));
-    writer.exec(`begin; update conversations set session_id = 'not yet'`);
-    await volume.sync();
-    writer.exec('rollback');
-    writer.close();
-    expect(onVolume(place, 'select session_id from conversations')).toEqual([
-      { session_id: (await store.getConversation(conversation.id))?.sessionId },
-    ]);
-  });
-
-  it('stays when the store is closed before the last sync', async () => {
-    const place = makePlace();
-    const { volume, store } = await start(place);
-    const { conversation } = await exchange(store);
-    await store.close();
-    await volume.sync();
-    await volume.stop();
-    const second = await start(place, 'machine-2');
-    expect(await contents(second.store, conversation.id)).toHaveLength(2);
-  });
-});
-
-describe('sync', () => {
-  it('writes nothing when nothing changed', async () => {
-    const place = makePlace();
-    const { volume, store } = await start(place);
-    await exchange(store);
-    await volume.sync();
-    const before = fingerprint(place.database);
-    await volume.sync();
-    await store.counts();
-    await volume.sync();
-    expect(fingerprint(place.database)).toEqual(before);
-    expect(volume.status()).toMatchObject({ epoch: 1 });
-    await exchange(store);
-    await volume.sync();
-    expect(fingerprint(place.database)).not.toEqual(before);
-    expect(volume.status()).toMatchObject({ epoch: 2 });
-  });
-
-  it('writes nothing after a start that changed nothing', async () => {
-    const place = makePlace();
-    const first = await start(place);
-    await exchange(first.store);
-    await first.volume.sync();
-    const before = fingerprint(place.database);
-
-    const second = await start(place, 'machine-2');
-    expect(await second.store.recoverRuns({ owner: 'instance-2', at: tick() })).toBe(0);
-    await second.volume.sync();
-    expect(fingerprint(place.database)).toEqual(before);
-    expect(second.volume.status()).toMatchObject({ durable: true, epoch: 0 });
-  });
-
-  it('writes what recovery changed after a start', async () => {
-    const place = makePlace();
-    const first = await start(place);
-    const { run } = await accept(first.store);
-    await first.volume.sync();
-
-    const second = await start(place, 'machine-2');
-    await second.store.recoverRuns({ owner: 'instance-2', at: tick() });
-    await second.volume.sync();
-    expect(onVolume(place, 'select id, status from runs')).toEqual([{ id: run.id, status: 'interrupted' }]);
-  });
-
-  it('resolves when what its caller had committed is on the volume, however many call at once', async () => {
-    const place = makePlace();
-    const { volume, store } = await start(place);
-    const calls = Array.from({ length: 20 }, async () => {
-      const { conversation } = await exchange(store);
-      await volume.sync();
-      return onVolume(place, `select count(*) as n from messages where conversation_id = '${conversation.id}'`);
+    const a = await startMachine(place, 'a');
+    const id = await a.write();
+    await a.access.use('writes', async () => {
+      const before = onVolume(place, 'select * from conversations');
+      const refused = a.store.updateTask({ id: 'none', change: (task) => task, at: '' });
+      expect(await refused).toEqual({ kind: 'not_found' });
+      await a.access.sync();
+      expect(onVolume(place, 'select * from conversations')).toEqual(before);
     });
-    expect(await Promise.all(calls)).toEqual(Array(20).fill([{ n: 2 }]));
+    expect(conversationsOn(place)).toEqual([id]);
   });
 
-  it('joins calls of one moment into a single write, and those that come during it into one more', async () => {
+  it('by the last sync of a stop needs nobody to have asked for it', async () => {
     const place = makePlace();
-    const { volume, store } = await start(place);
-    await exchange(store);
-    const together = Array.from({ length: 5 }, () => volume.sync());
-    await new Promise(setImmediate);
-    const writer = new DatabaseSync(place.local('machine-1'));
-    writer.exec(`update conversations set session_id = 'late'`);
-    writer.close();
-    const later = Array.from({ length: 5 }, () => volume.sync());
-    await Promise.all([...together, ...later]);
-    expect(volume.status().epoch).toBe(2);
-    expect(onVolume(place, 'select session_id from conversations')).toEqual([{ session_id: 'late' }]);
-  });
-
-  it('leaves a file that plain sqlite3 reads and writes with nothing beside it', async () => {
-    const place = makePlace();
-    const { volume, store } = await start(place);
-    await exchange(store);
-    await volume.sync();
-    const db = new DatabaseSync(place.database);
-    expect(db.prepare('PRAGMA journal_mode').get()).toEqual({ journal_mode: 'delete' });
-    expect(db.prepare('select count(*) as n from messages').get()).toEqual({ n: 2 });
-    expect(readdirSync(place.storeDir)).toEqual(['messages.db']);
-    db.close();
-  });
-
-  it('is never seen half: whoever opens the file while it is written over and over finds it whole', async () => {
-    const place = makePlace();
-    const { volume, store } = await start(place);
-    const { conversation } = await exchange(store);
-    await volume.sync();
-    const held = new DatabaseSync(place.database, { readOnly: true });
-    const heldCount = count(held);
-    for (let i = 0; i < 40; i++) {
-      await exchange(store, { conversationId: conversation.id });
-      const syncing = volume.sync();
-      for (let look = 0; look < 3; look++) {
-        expect(check(place.database)).toBe('ok');
-        await new Promise(setImmediate);
-      }
-      await syncing;
-      expect(onVolume(place, 'select count(*) as n from messages')).toEqual([{ n: 4 + 2 * i }]);
-    }
-    expect(count(held)).toBe(heldCount);
-    held.close();
-  });
-
-  it('is refused after the volume was stopped, which waits for the one under way', async () => {
-    const place = makePlace();
-    const { volume, store } = await start(place);
-    const { conversation } = await exchange(store);
-    const syncing = volume.sync();
-    await volume.stop();
-    expect(onVolume(place, 'select id from conversations')).toEqual([{ id: conversation.id }]);
-    await syncing;
-    await volume.stop();
-    await expect(volume.sync()).rejects.toThrow(SyncFailed);
+    const a = await startMachine(place, 'a');
+    const { conversation } = await a.access.use('writes', () => exchange(a.store));
+    expect(conversationsOn(place)).toEqual([]);
+    expect(await a.access.stop()).toBe(true);
+    expect(conversationsOn(place)).toEqual([conversation.id]);
+    expect(await a.access.stop()).toBe(true);
+    await expect(a.read()).rejects.toMatchObject({ code: 'shutting_down' });
+    await expect(a.access.sync()).rejects.toMatchObject({ code: 'shutting_down' });
   });
 });
 
-describe('a sync that fails', () => {
-  it.each<[string, (place: Place) => () => void]>([
-    [
-      'when STORE_DIR is gone',
-      ({ storeDir }) => {
-        renameSync(storeDir, `${storeDir}.away`);
-        return () => renameSync(`${storeDir}.away`, storeDir);
-      },
-    ],
-    [
-      'when STORE_DIR is a file',
-      ({ storeDir }) => {
-        renameSync(storeDir, `${storeDir}.away`);
-        writeFileSync(storeDir, '');
-        return () => {
-          rmSync(storeDir);
-          renameSync(`${storeDir}.away`, storeDir);
-        };
-      },
-    ],
-    [
-      'when the file cannot be replaced',
-      ({ database }) => {
-        renameSync(database, `${database}.away`);
-        mkdirSync(join(database, 'in the way'), { recursive: true });
-        return () => {
-          rmSync(database, { recursive: true });
-          renameSync(`${database}.away`, database);
-        };
-      },
-    ],
-  ])('%s leaves the last good state, says why, and is made good by the next', async (_when, breakIt) => {
+describe('a sync', () => {
+  it('writes nothing when nothing was committed, and looks at one folder', async () => {
     const place = makePlace();
-    const { volume, store } = await start(place);
-    await exchange(store);
-    await volume.sync();
-    const lastGood = readFileSync(place.database);
-    const repair = breakIt(place);
-    await exchange(store);
-    await expect(volume.sync()).rejects.toThrow(SyncFailed);
-    await expect(volume.sync()).rejects.toThrow(place.database);
-    expect(volume.status()).toMatchObject({ durable: false, epoch: 1, fault: expect.stringContaining(place.database) });
-    repair();
-    expect(readdirSync(place.storeDir)).toEqual(['messages.db']);
-    expect(readFileSync(place.database)).toEqual(lastGood);
+    const faults = watchFs(place.storeDir);
+    const a = await startMachine(place, 'a');
+    await a.access.use('writes', async () => {
+      await exchange(a.store);
+      await a.access.sync();
+      const { lastSyncAt, walBytes } = a.access.status();
+      // The lease is written every two seconds, and a look at the baton may be the watch's.
+      faults.take();
+      await a.access.sync();
+      await listConversations(a.store);
+      await a.access.sync();
+      const operations = faults.take().filter(({ path }) => !path.endsWith('lease'));
+      expect(new Set(operations.map(({ name }) => name))).toEqual(new Set(['readdir']));
+      expect(a.access.status()).toMatchObject({ lastSyncAt, walBytes });
+    });
+  });
 
-    // Nothing was committed since: the change that failed is what the next sync owes.
-    await volume.sync();
-    expect(volume.status()).toMatchObject({ durable: true, epoch: 2, fault: null });
-    expect(onVolume(place, 'select count(*) as n from conversations')).toEqual([{ n: 2 }]);
+  it('is an append, a flush and a look, in that order', async () => {
+    const place = makePlace();
+    const faults = watchFs(place.storeDir);
+    const a = await startMachine(place, 'a');
+    await a.access.use('writes', async () => {
+      await exchange(a.store);
+      await a.access.sync();
+      await exchange(a.store);
+      faults.take();
+      await a.access.sync();
+      const names = faults.take().flatMap(({ name, path }) => (path.endsWith('lease') ? [] : [name]));
+      expect(names).toEqual(['handle.write', 'handle.datasync', 'handle.stat', 'handle.read', 'readdir']);
+    });
+  });
+
+  it('of sixteen at once is shared: they all are on the volume after two flushes at most', async () => {
+    const place = makePlace();
+    const faults = watchFs(place.storeDir);
+    const a = await startMachine(place, 'a');
+    await a.write();
+    faults.take();
+    const ids = await Promise.all(
+      Array.from({ length: 16 }, () =>
+        a.access.use('writes', async () => {
+          const { conversation } = await exchange(a.store);
+          await a.access.sync();
+          expect(conversationsOn(place)).toContain(conversation.id);
+          return conversation.id;
+        }),
+      ),
+    );
+    expect(new Set(ids).size).toBe(16);
+    const flushes = faults.take().filter(({ name, path }) => name === 'handle.datasync' && path.endsWith('wal'));
+    expect(flushes.length).toBeLessThan(16);
+  });
+
+  it('that began before a commit is not the one that it waits for', async () => {
+    const place = makePlace();
+    const faults = watchFs(place.storeDir);
+    const a = await startMachine(place, 'a');
+    await a.access.use('writes', async () => {
+      const { conversation: early } = await exchange(a.store);
+      const flush = faults.hold(({ name }) => name === 'handle.datasync');
+      const first = a.access.sync();
+      await flush.reached;
+      const { conversation: late } = await exchange(a.store);
+      const [second, third] = [a.access.sync(), a.access.sync()];
+      flush.release();
+      await first;
+      faults.take();
+      await Promise.all([second, third]);
+      expect(conversationsOn(place)).toEqual([early.id, late.id].sort());
+      expect(faults.take().filter(({ name }) => name === 'handle.datasync')).toHaveLength(1);
+    });
+  });
+
+  it('changes nothing that was on the volume before: the log only grows, the base stays as it is', async () => {
+    const place = makePlace();
+    const a = await startMachine(place, 'a');
+    await a.write();
+    const [base, log] = ['messages.db', 'wal'].map((name) => readFileSync(join(folderOf(place), name)));
+    for (let i = 0; i < 10; i += 1) await a.write();
+    expect(readFileSync(join(folderOf(place), 'messages.db'))).toEqual(base);
+    const longer = readFileSync(join(folderOf(place), 'wal'));
+    expect(longer.length).toBeGreaterThan(log?.length ?? 0);
+    expect(longer.subarray(0, log?.length)).toEqual(log);
+    expect(a.access.status().walBytes).toBe(longer.length);
+  });
+});
+
+describe('a start', () => {
+  it('leaves alone what people keep on the volume', async () => {
+    const place = makePlace();
+    writeFileSync(join(place.storeDir, 'notes.txt'), 'of a person');
+    writeFileSync(join(place.storeDir, '7-notes'), 'of a person');
+    for (const name of ['a', 'b', 'c']) await (await startMachine(place, name)).write();
+    expect(readFileSync(join(place.storeDir, 'notes.txt'), 'utf8')).toBe('of a person');
+    expect(readFileSync(join(place.storeDir, '7-notes'), 'utf8')).toBe('of a person');
+    expect(foldersOf(place)).toEqual([batonOf(place)]);
+  });
+
+  it('that finds nothing new copies the log as it is and changes no generation but its own', async () => {
+    const place = makePlace();
+    const faults = watchFs(place.storeDir);
+    const a = await startMachine(place, 'a');
+    await a.write();
+    await a.access.stop();
+    const before = folderOf(place);
+    faults.take();
+    await startMachine(place, 'b');
+    const changes = faults.take().filter((operation) => isChange(operation) && operation.path.startsWith(before));
+    expect(changes.map(({ name, path }) => `${name} ${path}`)).toEqual([`rm ${before}`]);
   });
 });
