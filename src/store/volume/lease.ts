@@ -8,6 +8,7 @@
  */
 
 import { open, rm, writeFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { isGone } from '../../lib/error-code.ts';
@@ -18,6 +19,9 @@ import { leasePath, temporaryPath } from './layout.ts';
 /** After this much silence an instance is taken for dead or frozen: longer than it is kept from writing by a busy machine. */
 export const leaseMs = 6_000;
 const renewMs = 2_000;
+
+const rereadMs = 5;
+const maxRereads = 40;
 
 const leaseSchema = z.strictObject({
   owner: instanceSchema,
@@ -31,17 +35,22 @@ export type Lease = z.infer<typeof leaseSchema> & {
   writtenAtMs: number;
 };
 
-/** Null when there is none, and when it is being written. */
+/** Null when there is none, and when it was cut off as it was written. */
 export async function readLease(folder: string): Promise<Lease | null> {
-  try {
-    // Opened, not looked at: over NFS only that asks the server.
-    await using file = await open(leasePath(folder), 'r');
-    const { mtimeMs } = await file.stat();
-    const parsed = leaseSchema.safeParse(JSON.parse(await file.readFile('utf8')));
-    return parsed.success ? { ...parsed.data, writtenAtMs: mtimeMs } : null;
-  } catch (error) {
-    if (isGone(error) || error instanceof SyntaxError) return null;
-    throw error;
+  for (let attempt = 0; ; attempt += 1) {
+    try {
+      // Opened, not looked at: over NFS only that asks the server.
+      await using file = await open(leasePath(folder), 'r');
+      const { mtimeMs } = await file.stat();
+      const parsed = leaseSchema.safeParse(JSON.parse(await file.readFile('utf8')));
+      return parsed.success ? { ...parsed.data, writtenAtMs: mtimeMs } : null;
+    } catch (error) {
+      if (isGone(error)) return null;
+      if (!(error instanceof SyntaxError)) throw error;
+      if (attempt === maxRereads) return null;
+    }
+    // It is being written: whoever is at work must not be taken for idle because of the moment.
+    await sleep(rereadMs);
   }
 }
 
@@ -57,7 +66,7 @@ export async function findHolder(
 }
 
 /** The time that the file system gives to what is written now. */
-async function readFileClock(storeDir: string): Promise<number> {
+export async function readFileClock(storeDir: string): Promise<number> {
   const path = temporaryPath(storeDir);
   try {
     await using file = await open(path, 'wx');
