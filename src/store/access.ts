@@ -257,6 +257,8 @@ export class StoreAccess implements Volume {
       this.#hydrate = { ms, bytes: taken.bytes };
       this.#owner = null;
       this.#fault = null;
+      // All of it was just written anew.
+      this.#localFault = null;
       this.#opened = opened;
       opened.tenure.setInUse(this.#writers > 0);
       const { generation, found, bytes } = taken;

@@ -35,7 +35,7 @@ export type StoreSource = {
   db(): Kysely<Tables>;
   /** A method failed: what its caller is to be told. */
   explain(error: unknown): unknown;
-  /** A transaction was committed. */
+  /** A transaction that may have written was committed. */
   onCommit?(): void;
   close(): Promise<void>;
 };
@@ -48,12 +48,14 @@ export function makeStore(source: StoreSource): Store {
       throw source.explain(error);
     }
   };
-  const atomically = <T>(work: (trx: Transaction<Tables>) => Promise<T>): Promise<T> =>
-    query(async (db) => {
-      const result = await db.transaction().execute(work);
-      source.onCommit?.();
-      return result;
-    });
+  /** Several reads of one state. */
+  const inOneView = <T>(read: (trx: Transaction<Tables>) => Promise<T>): Promise<T> =>
+    query((db) => db.transaction().execute(read));
+  const atomically = async <T>(work: (trx: Transaction<Tables>) => Promise<T>): Promise<T> => {
+    const result = await inOneView(work);
+    source.onCommit?.();
+    return result;
+  };
   return {
     acceptRun: (input) => atomically((trx) => acceptRun(trx, input)),
     claimTask: (input) => atomically((trx) => claimTask(trx, input)),
@@ -72,8 +74,8 @@ export function makeStore(source: StoreSource): Store {
       }),
     getConversation: (id) => query((db) => getConversation(db, id)),
     listConversations: (input) => query((db) => listConversations(db, input)),
-    listMessages: (conversationId, input) => atomically((trx) => listMessages(trx, conversationId, input)),
-    recentMessages: (input) => atomically((trx) => recentMessages(trx, input)),
+    listMessages: (conversationId, input) => inOneView((trx) => listMessages(trx, conversationId, input)),
+    recentMessages: (input) => inOneView((trx) => recentMessages(trx, input)),
     deleteConversation: (id) => atomically((trx) => deleteConversation(trx, id)),
     listSessions: (ownerId) => query((db) => listSessions(db, ownerId)),
     forgetSessions: (ownerId) => query((db) => forgetSessions(db, ownerId)),
