@@ -195,12 +195,15 @@ export class Tenure {
     throw this.#lose('another instance has taken the volume over');
   }
 
-  /** What fails may fail because another instance has taken over, and removed what it no longer needs. */
+  /**
+   * What fails may fail because another instance has taken over, and removed what it no longer needs; and of a volume that is
+   * not mounted the log is not there either.
+   */
   async #orLost(error: unknown): Promise<unknown> {
     if (error instanceof TenureOver) return error;
     return this.#look().then(
       () => error,
-      (found: unknown) => (found instanceof TenureOver ? found : error),
+      (found: unknown) => (found instanceof TenureOver || error instanceof LogRemoved ? found : error),
     );
   }
 
