@@ -1,0 +1,144 @@
+/**
+ * Rounds of a crash test, each on the volume that the one before has left: instances work under load until one dies or
+ * freezes; then the volume must hold everything acknowledged, as it lies there.
+ */
+
+import { Client } from './client.ts';
+import { healthOf } from './health.ts';
+import type { Machine } from './machine.ts';
+import type { Place } from './place.ts';
+import type { Plan } from './plan.ts';
+import type { Random } from './random.ts';
+
+export type Strike = NonNullable<Plan['strike']>;
+
+export type RoundInput = {
+  place: Place;
+  random: Random;
+  /** Null: at a time of its own choosing. */
+  strike: Strike | null;
+  /** Whether what was not flushed is at risk as well. */
+  loses: boolean;
+  /** Large messages, until a snapshot is made. */
+  isHeavy: boolean;
+  /** Its flushes do nothing. */
+  isLying?: boolean;
+};
+
+export type RoundResult = { isStruck: boolean; lostUnflushed: string[]; faults: string[]; isUnreadable: boolean };
+
+const clientsAtOnce = 4;
+let clientNumber = 0;
+
+export function makeClients(
+  place: Place,
+  random: Random,
+  input: { fatShare?: number; timeoutMs?: number } = {},
+): Client[] {
+  return Array.from({ length: clientsAtOnce }, () => {
+    clientNumber += 1;
+    const name = `c${clientNumber}`;
+    return new Client({
+      name,
+      ledger: place.ledger,
+      random: random.fork(),
+      fatShare: 0.02,
+      timeoutMs: 25_000,
+      ...input,
+    });
+  });
+}
+
+/** Until so many requests were sent, or nobody is there to be asked. */
+export async function load(
+  clients: Client[],
+  random: Random,
+  input: { requests: number; machines: () => Machine[] },
+): Promise<void> {
+  let left = input.requests;
+  await Promise.all(
+    clients.map(async (client) => {
+      for (; left > 0; ) {
+        const machines = input.machines().filter(({ state, url }) => state === 'live' && url !== null);
+        if (machines.length === 0) return;
+        left -= 1;
+        await client.act(random.pick(machines));
+      }
+    }),
+  );
+}
+
+/** Takes over, works, makes a snapshot, hands over, takes back, stops; or is struck on its way. */
+export async function round({
+  place,
+  random,
+  strike,
+  loses,
+  isHeavy,
+  isLying = false,
+}: RoundInput): Promise<RoundResult> {
+  const machine = await place.start({ strike, isLying });
+  const faults = faultsOfStart(machine);
+  const clients = makeClients(place, random);
+  const machines = () => [machine];
+  if (strike === null) {
+    const enough = place.ledger.acknowledged + random.below(60);
+    const working = load(clients, random, { requests: 10_000, machines });
+    const fat = isHeavy ? Promise.all(clients.map((client) => fatChats(client, machine))) : null;
+    await until(() => place.ledger.acknowledged >= enough || machine.state === 'dead');
+    await machine.kill();
+    await Promise.all([working, fat]);
+  } else {
+    await load(clients, random, { requests: 12, machines });
+    if (isHeavy) await Promise.all(clients.map((client) => fatChats(client, machine)));
+    await load(clients, random, { requests: 8, machines });
+    if (machine.state === 'live') {
+      const other = await place.start();
+      faults.push(...faultsOfStart(other));
+      await load(clients, random, { requests: 8, machines: () => [other] });
+      await load(clients, random, { requests: 4, machines });
+      await Promise.race([machine.stop(), whenFrozen(machine)]);
+    }
+  }
+  const isStruck = strike === null || machine.state === 'frozen' || (await machine.exited) === 'SIGKILL';
+  if (machine.state === 'frozen') faults.push(...(await whileFrozen(place, random, machine)));
+  await place.killAll();
+  const lostUnflushed = loses ? place.loseUnflushed(random) : [];
+  place.readJournals();
+  const { unreadable, lost } = place.look();
+  return { isStruck, lostUnflushed, faults: [...faults, ...unreadable, ...lost], isUnreadable: unreadable.length > 0 };
+}
+
+/** Another takes over from a frozen instance and works; the first, thawed, serves what both have acknowledged. */
+async function whileFrozen(place: Place, random: Random, frozen: Machine): Promise<string[]> {
+  const other = await place.start();
+  const clients = makeClients(place, random);
+  await load(clients, random, { requests: 12, machines: () => [other] });
+  frozen.thaw();
+  await load(clients, random, { requests: 16, machines: () => [other, frozen] });
+  return faultsOfStart(other);
+}
+
+/** A snapshot is made when the log has grown by four megabytes, or a quarter of the database. */
+async function fatChats(client: Client, machine: Machine): Promise<void> {
+  for (let sent = 0; sent < 8 && machine.state === 'live'; sent += 1) {
+    if ((await healthOf(machine))?.store.last_snapshot_at) return;
+    await client.fatChat(machine);
+  }
+}
+
+/** It listens, or was struck before. */
+function faultsOfStart({ url, state, output, number }: Machine): string[] {
+  if (url !== null || state === 'frozen') return [];
+  return output.some((line) => /damaged|fatal|error/i.test(line))
+    ? [`instance ${number} did not start: ${output.slice(-6).join('\n')}`]
+    : [];
+}
+
+async function whenFrozen(machine: Machine): Promise<void> {
+  await until(() => machine.state !== 'live');
+}
+
+export async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5));
+}
