@@ -37,6 +37,8 @@ export class WalReader {
   #offset = walHeaderBytes;
   #checksum: Checksum = [0, 0];
   #mayRestart = true;
+  /** Of `look`, kept: a new one for each sync would have the garbage collector stop the process again and again. */
+  #lookedAt: Buffer | null = null;
 
   constructor(file: FileHandle) {
     this.#file = file;
@@ -47,7 +49,7 @@ export class WalReader {
     return this.#header === null ? 0 : this.#offset;
   }
 
-  /** Whole transactions behind those that were taken; null when there is none. Takes nothing. */
+  /** Whole transactions behind those that were taken; null when there is none. Takes nothing. One look at a time. */
   async look(): Promise<Stretch | null> {
     const header = await this.#readHeader();
     if (header === null) return null;
@@ -60,7 +62,8 @@ export class WalReader {
   /** The frames of a stretch that `look` returned, a megabyte or less at a time, in memory of the caller's own. */
   async *read({ header, from, to }: Stretch): AsyncGenerator<Buffer, void> {
     for (let at = from; at < to; ) {
-      const chunk = await this.#readFrames(header, at, to);
+      const frames = Math.max(1, Math.floor(Math.min(chunkBytes, to - at) / frameBytesOf(header)));
+      const chunk = await this.#readFrames(header, at, Buffer.allocUnsafe(frames * frameBytesOf(header)));
       if (chunk.length === 0) throw new Error('the write-ahead log became shorter while it was read');
       yield chunk;
       at += chunk.length;
@@ -95,32 +98,31 @@ export class WalReader {
     before: Checksum,
   ): Promise<{ to: number; checksum: Checksum } | null> {
     const frameBytes = frameBytesOf(header);
+    this.#lookedAt ??= Buffer.allocUnsafe(chunkBytes);
+    const buffer = this.#lookedAt.subarray(0, chunkBytes - (chunkBytes % frameBytes));
     let end: { to: number; checksum: Checksum } | null = null;
     let checksum = before;
     for (let at = from; ; ) {
-      const chunk = await this.#readFrames(header, at, Number.POSITIVE_INFINITY);
+      const chunk = await this.#readFrames(header, at, buffer);
       for (let offset = 0; offset < chunk.length; offset += frameBytes) {
         const next = checkFrame(chunk, offset, header, checksum);
         if (next === null) return end;
         checksum = next;
         if (endsTransaction(chunk, offset)) end = { to: at + offset + frameBytes, checksum };
       }
-      if (chunk.length === 0) return end;
+      if (chunk.length < buffer.length) return end;
       at += chunk.length;
     }
   }
 
-  /** Whole frames only. */
-  async #readFrames(header: WalHeader, at: number, to: number): Promise<Buffer> {
-    const frameBytes = frameBytesOf(header);
-    const frames = Math.max(1, Math.floor(Math.min(chunkBytes, to - at) / frameBytes));
-    const buffer = Buffer.allocUnsafe(frames * frameBytes);
+  /** Whole frames only; fewer than there is room for at the end of the file. */
+  async #readFrames(header: WalHeader, at: number, buffer: Buffer): Promise<Buffer> {
     let read = 0;
     while (read < buffer.length) {
       const { bytesRead } = await this.#file.read(buffer, read, buffer.length - read, at + read);
       if (bytesRead === 0) break;
       read += bytesRead;
     }
-    return buffer.subarray(0, read - (read % frameBytes));
+    return buffer.subarray(0, read - (read % frameBytesOf(header)));
   }
 }
