@@ -47,8 +47,9 @@ export async function hydrateGeneration(folder: string, localDbPath: string): Pr
   refuseSamePath(basePath(folder), localDbPath);
   await clearLocal(localDbPath);
   const base = await copyBase(folder, localDbPath);
-  const log = await copyLog(folder, `${localDbPath}-wal`);
+  // Before the log: whoever is still at work in the folder appends first and then says so.
   const lease = await readLease(folder);
+  const log = await copyLog(folder, `${localDbPath}-wal`);
   const isShort = log.walEnd === null ? (lease?.flushed ?? 0) > 0 : log.walEnd.offset < (lease?.flushed ?? 0);
   const lost = isShort
     ? `${walPath(folder)} is damaged: ${log.walEnd?.offset ?? 0} bytes of it are valid, and ${lease?.flushed} were written`
