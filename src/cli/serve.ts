@@ -12,6 +12,7 @@ import { type Listening, listen } from '../http/server.ts';
 import { codeOf } from '../lib/error-code.ts';
 import { createLog, type Log } from '../lib/log.ts';
 import { createRuntime, type Runtime } from '../runtime.ts';
+import { findMount, judgeMount } from '../store/volume/mount.ts';
 import { decideOnSignal } from './stop-signals.ts';
 
 /** For the last bytes of the last responses. */
@@ -32,14 +33,20 @@ export async function serve(env: NodeJS.ProcessEnv): Promise<number> {
     isTerminal: process.stdout.isTTY === true,
     homeDir: env.HOME || null,
   });
-  const allFaults = [...faults, ...(await checkFolders(config)), ...(await checkManagedMcp(config, env))];
+  const mount = await checkMount(config);
+  const allFaults = [
+    ...faults,
+    ...(await checkFolders(config)),
+    ...mount.faults,
+    ...(await checkManagedMcp(config, env)),
+  ];
   if (allFaults.length > 0) {
     process.stderr.write(formatFaults(allFaults));
     return 1;
   }
 
   const log = await createLog({ level: config.logLevel, format: config.logFormat });
-  for (const warning of warnings(config)) log.warn(warning);
+  for (const warning of [...warnings(config), ...mount.warnings]) log.warn(warning);
   exitOnBugs(log);
   try {
     return await run(config, log);
@@ -53,6 +60,15 @@ export async function serve(env: NodeJS.ProcessEnv): Promise<number> {
 async function checkManagedMcp({ orgDir }: Config, env: NodeJS.ProcessEnv): Promise<Fault[]> {
   const read = await readManagedMcp({ orgDir, env });
   return 'fault' in read ? [{ variable: 'ORG_DIR', value: orgDir ?? '', fix: read.fault }] : [];
+}
+
+async function checkMount({ storeDir }: Config): Promise<{ faults: Fault[]; warnings: string[] }> {
+  const mount = await findMount(storeDir);
+  const verdict = mount === null ? null : judgeMount(mount);
+  if (verdict === null || verdict.kind === 'fit') return { faults: [], warnings: [] };
+  return verdict.kind === 'refused'
+    ? { faults: [{ variable: 'STORE_DIR', value: storeDir, fix: verdict.reason }], warnings: [] }
+    : { faults: [], warnings: [`STORE_DIR (${storeDir}) ${verdict.reason}`] };
 }
 
 async function run(config: Config, log: Log): Promise<number> {
