@@ -7,7 +7,7 @@
  */
 
 import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, readFile, realpath, rm, stat, writeFile } from 'node:fs/promises';
+import { lstat, mkdir, readdir, readFile, realpath, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve, sep } from 'node:path';
 import manifest from '../package.json' with { type: 'json' };
 import { describeFaults, type Env, type Fault, readSetting } from './config/read-setting.ts';
@@ -151,9 +151,14 @@ export function warnings(config: Config): string[] {
   return found;
 }
 
-/** Creates the folders that are not there and really writes to them: a mode or a mount flag alone tells too little. */
-export async function checkFolders(config: Config): Promise<Fault[]> {
+/**
+ * Creates the folders that are not there and really writes to them: a mode or a mount flag alone tells too little.
+ *
+ * `creates: false`: writes where a folder would be created, and leaves nothing behind.
+ */
+export async function checkFolders(config: Config, { creates } = { creates: true }): Promise<Fault[]> {
   const { memoryDir, storeDir, orgDir, localDbPath } = config;
+  const checkWritable = (variable: string, ...folders: string[]) => writeFault(variable, { folders, creates });
   const faults = await Promise.all([
     // A volume of an older installation may have `.claude` under another owner.
     checkWritable(settings.memoryDir.variable, memoryDir, join(memoryDir, '.claude')),
@@ -165,7 +170,7 @@ export async function checkFolders(config: Config): Promise<Fault[]> {
     checkSource(settings.builtInSkillsDir.variable, config.builtInSkillsDir, memoryDir),
   ]);
   const found = faults.filter((fault) => fault !== null);
-  if (found.length === 0 && (await realpath(memoryDir)) === (await realpath(storeDir)))
+  if (found.length === 0 && (await realPathOf(memoryDir)) === (await realPathOf(storeDir)))
     found.push({
       variable: settings.storeDir.variable,
       value: storeDir,
@@ -204,19 +209,39 @@ function isInside(path: string, folder: string): boolean {
 }
 
 /** The fault of the first folder that has one. */
-async function checkWritable(variable: string, ...folders: string[]): Promise<Fault | null> {
+async function writeFault(
+  variable: string,
+  { folders, creates }: { folders: string[]; creates: boolean },
+): Promise<Fault | null> {
   for (const folder of folders) {
-    const probe = join(folder, `.picoclaw-${randomUUID()}`);
+    let probe: string | null = null;
     try {
-      await makeFolder(folder);
+      if (creates) await makeFolder(folder);
+      probe = join(creates ? folder : await nearestFolder(folder), `.picoclaw-${randomUUID()}`);
       await writeFile(probe, 'x');
       await rm(probe);
     } catch (error) {
-      await rm(probe, { force: true }).catch(() => undefined);
+      if (probe !== null) await rm(probe, { force: true }).catch(() => undefined);
       return { variable, value: folder, fix: writeFix(error) };
     }
   }
   return null;
+}
+
+/** It, or the first above it that is there. */
+async function nearestFolder(folder: string): Promise<string> {
+  try {
+    // A link that leads nowhere is there: nothing can be created in its place.
+    await lstat(folder);
+    return folder;
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT' || dirname(folder) === folder) throw error;
+    return await nearestFolder(dirname(folder));
+  }
+}
+
+async function realPathOf(folder: string): Promise<string> {
+  return await realpath(folder).catch(() => folder);
 }
 
 /** Not node's own recursive `mkdir`: that never returns on a file system that answers ENOENT for a folder that it has (procfs). */
@@ -232,8 +257,8 @@ async function makeFolder(folder: string): Promise<void> {
 
 /** A source of skills that is where user skills or the installed ones are would be installed into itself. */
 async function checkSource(variable: string, folder: string, memoryDir: string): Promise<Fault | null> {
-  const source = await realpath(folder).catch(() => folder);
-  const memory = await realpath(memoryDir).catch(() => memoryDir);
+  const source = await realPathOf(folder);
+  const memory = await realPathOf(memoryDir);
   const isTaken = ['skills', '.claude']
     .map((name) => join(memory, name))
     .some((taken) => isInside(`${source}${sep}`, taken));

@@ -7,6 +7,7 @@ enableCompileCache();
 
 const commands = new Map([
   ['serve', async () => (await import('./cli/serve.ts')).serve(process.env)],
+  ['doctor', async () => (await import('./cli/doctor.ts')).doctor(process.env, (text) => process.stdout.write(text))],
   ['mcp', async () => (await import('./cli/mcp.ts')).mcp(process.env)],
   ['demo', async () => (await import('./cli/demo.ts')).demo(process.env, (text) => process.stdout.write(text))],
 ]);

@@ -109,7 +109,10 @@ async function findBaton(storeDir: string): Promise<Baton> {
 }
 
 /** Whoever is at work: in the generation in use, or on taking it over. */
-async function findOwner(baton: Baton, { storeDir, self }: TakeOverInput): Promise<Instance | null> {
+export async function findOwner(
+  baton: Baton,
+  { storeDir, self }: Pick<TakeOverInput, 'storeDir' | 'self'>,
+): Promise<Instance | null> {
   const at =
     baton.sealedFor === null ? baton.generation : { number: baton.generation.number + 1, nonce: baton.sealedFor };
   return findHolder(await readLease(folderPath(storeDir, at)), { storeDir, self });
