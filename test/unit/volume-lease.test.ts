@@ -1,8 +1,7 @@
 /** The file by which others see that an instance is at work, read while it is written. */
 
 import { writeFileSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
-import { setImmediate as turn } from 'node:timers/promises';
+import { stat, writeFile } from 'node:fs/promises';
 import { expect, it } from 'vitest';
 import type { Instance } from '../../src/store/volume/instance.ts';
 import { leasePath } from '../../src/store/volume/layout.ts';
@@ -20,7 +19,8 @@ it('a lease that is being written is waited for: whoever is at work is not taken
   const read = readLease(folder).finally(() => {
     isRead = true;
   });
-  for (let turns = 0; turns < 20; turns += 1) await turn();
+  // It has had the time to look, and to look again.
+  for (let round = 0; round < 50; round += 1) await stat(folder);
   expect(isRead).toBe(false);
   await writeFile(leasePath(folder), busy);
   expect(await read).toMatchObject({ owner, state: 'busy' });
