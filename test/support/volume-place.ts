@@ -250,5 +250,5 @@ export function changeByte(path: string, at: number): void {
 
 /** What a person's sqlite3 does that folds the log in; the next sync finds that a snapshot is due. */
 export function forceSnapshot(place: Place): void {
-  rmSync(walNamePath(folderOf(place)));
+  rmSync(walNamePath(folderOf(place)), { force: true });
 }

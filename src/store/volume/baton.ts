@@ -15,7 +15,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { codeOf, isGone } from '../../lib/error-code.ts';
 import { flushFolder } from './files.ts';
-import { batonPath, firstGeneration, type Generation, makeNonce, nameOf, parseGeneration } from './layout.ts';
+import { batonPath, firstGeneration, type Generation, nameOf, parseGeneration, temporaryPath } from './layout.ts';
 
 export type Baton = {
   generation: Generation;
@@ -49,7 +49,7 @@ export async function readBaton(storeDir: string): Promise<Baton | null> {
 
 /** In one step and only where there is none. */
 export async function createBaton(storeDir: string): Promise<void> {
-  const temporary = `${batonPath(storeDir)}.${makeNonce()}`;
+  const temporary = temporaryPath(storeDir);
   await mkdir(temporary);
   try {
     await (await open(join(temporary, nameOf(firstGeneration())), 'wx')).close();
@@ -57,8 +57,8 @@ export async function createBaton(storeDir: string): Promise<void> {
     await rename(temporary, batonPath(storeDir));
   } catch (error) {
     await rm(temporary, { recursive: true, force: true }).catch(() => undefined);
-    // Another instance has made it meanwhile.
-    if (codeOf(error) !== 'ENOTEMPTY' && codeOf(error) !== 'EEXIST') throw error;
+    // Another instance has made it meanwhile, and may have cleared up already.
+    if (codeOf(error) !== 'ENOTEMPTY' && codeOf(error) !== 'EEXIST' && !isGone(error)) throw error;
   }
   await flushFolder(storeDir);
 }

@@ -36,6 +36,8 @@ function isDamage(error: unknown): boolean {
   return [11, 26].includes(error.errcode & 0xff);
 }
 
+const magic = 'SQLite format 3\0';
+
 /** SQLite reads what is missing of the last page as zeros, and finds nothing wrong where those are content. */
 function findCut(path: string): string | null {
   // What it rolls back may be the very growth that the header tells of.
@@ -44,6 +46,8 @@ function findCut(path: string): string | null {
   const file = openSync(path, 'r');
   try {
     readSync(file, header, 0, header.length, 0);
+    // Of another format: SQLite says so in better words.
+    if (header.toString('latin1', 0, magic.length) !== magic) return null;
     const { size } = fstatSync(file);
     // SQLite file format §1.3: a size of 1 stands for 65,536; the page count holds where it was written with the last change.
     const stored = header.readUInt16BE(16);
