@@ -9,6 +9,7 @@ import {
   rmSync,
   statfsSync,
   statSync,
+  watch,
   writeFileSync,
   writeSync,
 } from 'node:fs';
@@ -64,7 +65,22 @@ function tree(dir: string): string[] {
     });
 }
 
-/** The names of the current generation. */
+/** Every name that was used in a folder meanwhile, those that are gone again too. */
+function watchNames(folder: string): () => Promise<string[]> {
+  const names: string[] = [];
+  const watcher = watch(folder, (_, name) => names.push(name ?? ''));
+  onTestFinished(() => watcher.close());
+  return async () => {
+    // What the system tells comes in order.
+    const last = join(folder, 'the-last');
+    writeFileSync(last, '');
+    await expect.poll(() => names).toContain('the-last');
+    rmSync(last);
+    return names;
+  };
+}
+
+/** The folder of the current generation. */
 function generationOf(dir: string): string {
   const [name, ...others] = readdirSync(join(dir, 'store/baton'));
   if (name === undefined || others.length > 0) throw new Error('no one generation');
@@ -139,12 +155,15 @@ describe('the doctor finds', () => {
 
   it('a local database that would be on the volume, and copies nothing there', async () => {
     const dir = await usedVolume();
-    const before = tree(dir);
-    const { code, of } = await doctor(dir, { LOCAL_DB_PATH: join(dir, 'store/messages-local.db') });
+    const folder = join(dir, 'store/local');
+    mkdirSync(folder);
+    const seen = watchNames(folder);
+    const { code, of } = await doctor(dir, { LOCAL_DB_PATH: join(folder, 'messages.db') });
     expect(code).toBe(1);
     expect(of('settings')[0]).toMatchObject({ status: 'fail', text: expect.stringContaining('LOCAL_DB_PATH') });
     expect(of('integrity')).toMatchObject([{ status: 'ok' }]);
-    expect(tree(dir)).toEqual(before);
+    expect((await seen()).filter((name) => name.startsWith('picoclaw-doctor-'))).toEqual([]);
+    expect(readdirSync(folder)).toEqual([]);
   });
 
   it('a base that is damaged, and leaves it as it is', async () => {

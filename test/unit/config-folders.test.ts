@@ -38,6 +38,17 @@ describe('checkFolders', () => {
     expect(readdirSync(join(dir, 'local'))).toEqual([]);
   });
 
+  it('makes nothing when only asked, and finds the same faults', async () => {
+    expect(await checkFolders(config(), { creates: false })).toEqual([]);
+    expect(readdirSync(dir)).toEqual([]);
+    writeFileSync(join(dir, 'file'), '');
+    symlinkSync(join(dir, 'nowhere'), join(dir, 'link'));
+    const faulty = config({ MEMORY_DIR: join(dir, 'file/a/memory'), STORE_DIR: join(dir, 'link') });
+    const found = await checkFolders(faulty, { creates: false });
+    expect(found.map(({ variable }) => variable)).toEqual(['MEMORY_DIR', 'STORE_DIR']);
+    expect((await checkFolders(faulty)).map(({ variable }) => variable)).toEqual(['MEMORY_DIR', 'STORE_DIR']);
+  });
+
   it.each(['skills', 'skills/shared', '.claude/skills'])(
     'finds that SKILLS_DIR is where %s of the memory is',
     async (path) => {
