@@ -3,6 +3,7 @@
 import { readlinkSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { watchFs } from '../support/fs-faults.ts';
@@ -15,10 +16,12 @@ import {
   generationOf,
   makePlace,
   onVolume,
-  outdateLease,
   startMachine,
   writeLarge,
 } from '../support/volume-place.ts';
+
+/** A lease is written again after two seconds. */
+const leaseRenewalMs = 2_500;
 
 describe('a snapshot', () => {
   it('follows when the log has grown, takes its content into the base, and the link follows it', async () => {
@@ -112,8 +115,7 @@ describe('a snapshot', () => {
     ids.push(await a.write());
     await copying.reached;
     const leftover = foldersOf(place).find((name) => name !== batonOf(place));
-    outdateLease(place);
-    const b = await startMachine(place, 'b');
+    const b = await startMachine(place, 'b', { self: a.self });
     ids.push(await b.write());
     copying.release();
     // Asked again, it finds out and takes over in its turn.
@@ -123,5 +125,37 @@ describe('a snapshot', () => {
     expect(await b.read()).toEqual(ids.sort());
     expect(foldersOf(place)).not.toContain(leftover);
     expect(foldersOf(place)).toEqual([batonOf(place)]);
+  });
+
+  it('whose rename comes too late lets go of all that it held', async () => {
+    const place = makePlace();
+    const faults = watchFs(place.storeDir);
+    const a = await startMachine(place, 'a');
+    const ids = [await a.write()];
+    const passing = faults.hold(({ name, path }) => name === 'rename' && path.includes('/baton/'));
+    forceSnapshot(place);
+    // At work meanwhile: it says so in the folder that it is about to pass the baton to.
+    const ending = Promise.withResolvers<void>();
+    const working = a.access.use('writes', async () => {
+      ids.push(await a.write());
+      await passing.reached;
+      await ending.promise;
+    });
+    await passing.reached;
+    const b = await startMachine(place, 'b', { self: a.self });
+    ids.push(await b.write());
+    passing.release();
+    await expect.poll(() => a.calls.lost).toBe(1);
+    ending.resolve();
+    await expect(working).rejects.toMatchObject({ code: 'store_owned_elsewhere' });
+    expect(await a.read()).toEqual(expect.arrayContaining(ids.slice(0, 1)));
+    await a.access.stop();
+    await b.access.stop();
+    expect(faults.openPaths()).toEqual([]);
+    expect(conversationsOn(place)).toEqual(expect.arrayContaining(ids));
+    // Nobody goes on saying that he is at work.
+    faults.take();
+    await sleep(leaseRenewalMs);
+    expect(faults.take()).toEqual([]);
   });
 });

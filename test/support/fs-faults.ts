@@ -73,6 +73,8 @@ export type FsFaults = {
   fail(code: string, matches: Matcher, when?: 'before' | 'after'): () => void;
   /** The first that matches waits until it is let go. */
   hold(matches: Matcher, when?: 'before' | 'after'): { reached: Promise<void>; release(): void };
+  /** Of the handles that are not closed. */
+  openPaths(): string[];
   /** Called before each operation; what it throws is how the operation ends. */
   before(listener: (operation: Operation) => void): () => void;
 };
@@ -89,6 +91,7 @@ export function watchFs(folder: string, { withoutFlushes = false } = {}): FsFaul
   const skipped = withoutFlushes ? ['sync', 'datasync'] : [];
   const hooks = { before: new Set<Hook>(), after: new Set<Hook>() };
   const operations: Operation[] = [];
+  const open = new Map<object, string>();
 
   const isInside = (path: unknown): path is string =>
     typeof path === 'string' && (resolve(path) === root || resolve(path).startsWith(root + sep));
@@ -102,6 +105,13 @@ export function watchFs(folder: string, { withoutFlushes = false } = {}): FsFaul
   };
 
   const wrapHandle = (handle: object, path: string): void => {
+    open.set(handle, path);
+    const close: Untyped = Reflect.get(handle, 'close');
+    const closed = async () => {
+      open.delete(handle);
+      return close.apply(handle);
+    };
+    Object.defineProperty(handle, 'close', { value: closed, configurable: true });
     for (const method of methods) {
       const original: Untyped = Reflect.get(handle, method);
       const wrapped = (...args: unknown[]) =>
@@ -140,6 +150,7 @@ export function watchFs(folder: string, { withoutFlushes = false } = {}): FsFaul
   };
   return {
     take: () => operations.splice(0),
+    openPaths: () => [...open.values()],
     fail: (code, matches, when = 'before') =>
       add(when, (operation) => {
         if (matches(operation)) throw makeFsError(code, operation);

@@ -1,16 +1,7 @@
 /** A volume and the machines that share it, each with a local disk of its own, all in this process. */
 
 import { spawnSync } from 'node:child_process';
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  utimesSync,
-  writeFileSync,
-} from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { pino } from 'pino';
@@ -22,7 +13,6 @@ import { type Instance, thisInstance } from '../../src/store/volume/instance.ts'
 import {
   basePath,
   type Generation,
-  leasePath,
   nameOf,
   parseGeneration,
   walNamePath,
@@ -79,6 +69,7 @@ export function makeDeadInstance(label: string): Instance {
 export type Machine = {
   access: StoreAccess;
   store: Store;
+  self: Instance;
   lines: LogLine[];
   /** How often `onLost` and `onOpen` were called. */
   calls: { lost: number; open: number };
@@ -89,6 +80,7 @@ export type Machine = {
 };
 
 export type MachineInput = {
+  /** One that is at work under this name is not waited for. */
   self?: Instance;
   localDbPath?: string;
   onLost?: () => Promise<void>;
@@ -97,12 +89,13 @@ export type MachineInput = {
 export function makeMachine(place: Place, name: string, input: MachineInput = {}): Machine {
   const calls = { lost: 0, open: 0 };
   const { log, lines } = makeLog();
+  const self = input.self ?? makeInstance(name);
   const access = new StoreAccess({
     storeDir: place.storeDir,
     localDbPath: input.localDbPath ?? place.local(name),
     clock: { now: tick },
     log,
-    self: input.self ?? makeInstance(name),
+    self,
     onLost: async () => {
       calls.lost += 1;
       await input.onLost?.();
@@ -115,6 +108,7 @@ export function makeMachine(place: Place, name: string, input: MachineInput = {}
   return {
     access,
     store: access.store,
+    self,
     lines,
     calls,
     write: () =>
@@ -171,12 +165,6 @@ export function folderOf(place: Place): string {
 
 export function foldersOf({ storeDir }: Place): string[] {
   return readdirSync(storeDir).filter((name) => parseGeneration(name) !== null);
-}
-
-/** The lease says nothing any more: as after a long silence. Whoever is at work writes it again within two seconds. */
-export function outdateLease(place: Place): void {
-  const lease = leasePath(folderOf(place));
-  if (existsSync(lease)) utimesSync(lease, 0, 0);
 }
 
 /** Of the generation in use, on a copy: a look must leave the volume as it is. */

@@ -351,6 +351,8 @@ export class Tenure {
       if (!(await passBaton(storeDir, from, { generation: to, sealedFor: null })))
         throw this.#lose('another instance has taken the volume over');
     } catch (error) {
+      await writer.close().catch(() => undefined);
+      await lease.letGo();
       // A file server may still do what it has not answered: on the old log nothing may be acknowledged any more.
       throw error instanceof TenureOver ? error : this.#lose(`the baton could not be passed on: ${messageOf(error)}`);
     } finally {
