@@ -1,6 +1,6 @@
 /** A file system that refuses: nothing is acknowledged meanwhile, health says why, and what was owed is made good. */
 
-import { renameSync } from 'node:fs';
+import { readlinkSync, renameSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { SyncFailed } from '../../src/store/volume/volume.ts';
 import { isChange, type Matcher, watchFs } from '../support/fs-faults.ts';
@@ -212,4 +212,31 @@ describe('a start', () => {
       expect(await b.read()).toEqual([id]);
     },
   );
+
+  it('that cannot make the link for people says so, and serves', async () => {
+    const place = makePlace();
+    const faults = watchFs(place.storeDir);
+    const heal = faults.fail('EROFS', ({ name }) => name === 'symlink');
+    const a = await startMachine(place, 'a');
+    const id = await a.write();
+    expect(a.lines.filter(({ level }) => level >= 40).map(({ msg }) => msg)).toEqual([
+      'the link to the database, for people, could not be made',
+    ]);
+    heal();
+    const b = await startMachine(place, 'b');
+    expect(await b.read()).toEqual([id]);
+    expect(readlinkSync(place.database)).toContain(batonOf(place));
+  });
+
+  it('on a file system without hard links copies what it would link', async () => {
+    const place = makePlace();
+    const faults = watchFs(place.storeDir);
+    faults.fail('EPERM', ({ name }) => name === 'link');
+    const a = await startMachine(place, 'a');
+    const ids = [await a.write()];
+    const b = await startMachine(place, 'b');
+    ids.push(await b.write());
+    expect(await a.read()).toEqual(ids.sort());
+    expect(conversationsOn(place)).toEqual(ids);
+  });
 });

@@ -1,7 +1,8 @@
 /** A volume of an earlier version, or with something else in its place: taken over whole, or refused and left alone. */
 
+import { createHash } from 'node:crypto';
 import {
-  copyFileSync,
+  chmodSync,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -12,7 +13,6 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, it } from 'vitest';
 import { createSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
 import { contents, exchange } from '../support/store-inputs.ts';
@@ -205,31 +205,41 @@ describe('LOCAL_DB_PATH', () => {
 });
 
 describe('a database of a newer version', () => {
-  it('is refused, and the volume is as it was for that version', async () => {
+  const migrate = `insert into kysely_migration (name, timestamp) values ('9999-of-the-future', '2040-01-01')`;
+
+  it('as a single file is refused, and left as it is', async () => {
     const place = makePlace();
-    const a = await startMachine(place, 'a');
-    const id = await a.write();
-    await a.access.stop();
-    const local = place.local('newer');
-    mkdirSync(join(place.root, 'newer'));
-    for (const [from, to] of [
-      ['messages.db', ''],
-      ['wal', '-wal'],
-    ] as const)
-      copyFileSync(join(folderOf(place), from), `${local}${to}`);
-    const db = new DatabaseSync(local);
-    db.exec(`insert into kysely_migration (name, timestamp) values ('9999-of-the-future', '2040-01-01')`);
-    db.close();
-    rmSync(place.storeDir, { recursive: true });
-    mkdirSync(place.storeDir);
-    copyFileSync(local, place.database);
+    const id = await writeFlat(place);
+    ask(place.database, migrate);
     const flat = readFileSync(place.database);
-    const b = makeMachine(place, 'b');
-    await expect(b.access.start()).rejects.toThrow(/newer|9999-of-the-future/);
-    await b.access.stop();
+    const a = makeMachine(place, 'a');
+    await expect(a.access.start()).rejects.toThrow(/newer/);
+    await a.access.stop();
     expect(readFileSync(place.database)).toEqual(flat);
     expect(ask(place.database, 'select id from conversations')).toEqual([{ id }]);
     expect(foldersOf(place)).toEqual([]);
+  });
+
+  it('in a generation is refused, and the volume holds the same for the newer one', async () => {
+    const place = makePlace();
+    await writeFlat(place);
+    const a = await startMachine(place, 'a');
+    await a.access.stop();
+    const base = join(folderOf(place), 'messages.db');
+    chmodSync(base, 0o644);
+    ask(base, migrate);
+    const content = readFileSync(base);
+    writeFileSync(`${base}.sha256`, `${createHash('sha256').update(content).digest('hex')}  messages.db\n`);
+    for (let attempt = 0; attempt < 2; attempt += 1) {
+      const b = makeMachine(place, 'b');
+      await expect(b.access.start()).rejects.toThrow(/newer/);
+      await expect(b.read()).rejects.toMatchObject({ code: 'store_unavailable' });
+      await b.access.stop();
+      expect(readFileSync(join(folderOf(place), 'messages.db'))).toEqual(content);
+      expect(onVolume(place, 'select name from kysely_migration order by name desc limit 1')).toEqual([
+        { name: '9999-of-the-future' },
+      ]);
+    }
   });
 });
 

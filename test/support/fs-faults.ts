@@ -57,7 +57,7 @@ export function isChange({ name }: Operation): boolean {
   return changing.has(name);
 }
 
-const errnos: Record<string, number> = { EIO: -5, EROFS: -30, ENOSPC: -28, ENOENT: -2, ESTALE: -116 };
+const errnos: Record<string, number> = { EPERM: -1, EIO: -5, EROFS: -30, ENOSPC: -28, ENOENT: -2, ESTALE: -116 };
 
 export function makeFsError(code: string, { name, path }: Operation): Error {
   // ESTALE has no name in Node.
