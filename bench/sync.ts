@@ -1,125 +1,157 @@
 /**
- * What it costs to make an answer durable and to start from a volume, by the size of the history: `node bench/sync.ts`.
+ * What it costs to make an answer durable and to start from a volume, by the size of the history:
+ * `node bench/sync.ts [megabytes …]`.
  *
- * Each sync follows a change of 4 rows of 2 KB, as a request makes. The event-loop stall is the longest time in which
- * nothing else could run while the syncs went on; a request that asks `/health` waits that long at worst.
+ * - The sizes take turns, a few requests each, so that what else the machine does meanwhile falls on all of them alike.
+ * - One request is a `use` of the store: 4 rows of 2 KB, then a sync. Snapshots and checkpoints that fall due are in the figures.
+ * - The same database is copied whole in the same turns: what a volume without a log does for each answer.
  */
 
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
-import { systemClock } from '../src/lib/clock.ts';
-import { createLog } from '../src/lib/log.ts';
-import { createSqliteStore } from '../src/store/sqlite/sqlite-store.ts';
-import { createCopyVolume } from '../src/store/volume/copy-volume.ts';
-import { stats } from './stats.ts';
+import type { StoreAccess } from '../src/store/access.ts';
+import { copyWhole, makePlace, openWriter, type Place, startAccess, writeHistory } from './history.ts';
+import { round, stats } from './stats.ts';
 
-export type SyncFigures = {
-  historyMb: number;
-  syncs: number;
-  syncP50Ms: number;
-  syncP95Ms: number;
-  syncMaxMs: number;
-  longestStallMs: number;
-  hydrateMs: number;
+type Figures = { syncs: object[]; groups: object[]; hydrates: object[] };
+
+type Subject = {
+  history: string;
+  place: Place;
+  access: StoreAccess;
+  writer: ReturnType<typeof openWriter>;
+  copyEveryTurns: number;
+  syncsMs: number[];
+  copiesMs: number[];
 };
 
-const rowBytes = 2_000;
-const rowsPerSync = 4;
+const turns = 30;
+const requestsPerTurn = 20;
+/** Of the size at which a snapshot is due. */
+const nearlyAll = 0.95;
+/** Of the log, about. */
+const bytesPerRequest = 80_000;
+const longestStretch = 8 * 1024 * 1024;
 
-/** One row of figures a size of history; at 100 MB fewer syncs, which take half a second each. */
-export async function benchSync(): Promise<SyncFigures[]> {
-  return [await measure({ historyMb: 1, syncs: 200 }), await measure({ historyMb: 100, syncs: 30 })];
-}
-
-async function measure(input: { historyMb: number; syncs: number }): Promise<SyncFigures> {
-  const folder = await mkdtemp(join(tmpdir(), 'picoclaw-bench-sync-'));
-  try {
-    const { durationsMs, longestStallMs } = await measureSyncs(folder, input);
-    const { p50, p95, max } = stats(durationsMs);
-    return {
-      ...input,
-      syncP50Ms: p50,
-      syncP95Ms: p95,
-      syncMaxMs: max,
-      longestStallMs: Math.round(longestStallMs),
-      hydrateMs: await measureHydrate(folder),
-    };
-  } finally {
-    await rm(folder, { recursive: true, force: true });
+export async function benchSync(sizes: number[]): Promise<Figures> {
+  await using places = new AsyncDisposableStack();
+  const subjects: Subject[] = [];
+  const hydrates: object[] = [];
+  for (const megabytes of sizes) {
+    const subject = await makeSubject(places.use(await makePlace()), megabytes);
+    hydrates.push(await measureHydrate(subject));
+    await lengthenLog(subject);
+    hydrates.push(await measureHydrate(subject));
+    subjects.push(subject);
   }
-}
-
-async function measureSyncs(folder: string, input: { historyMb: number; syncs: number }) {
-  const localDbPath = join(folder, 'local.db');
-  const volume = createCopyVolume({ storeDir: folder, localDbPath, clock: systemClock, log: await silentLog() });
-  await volume.hydrate();
-  const store = await createSqliteStore({ path: localDbPath });
-  const writer = new DatabaseSync(localDbPath);
-  writer.exec(`PRAGMA synchronous = OFF;
-    insert into conversations (id, created_at, last_activity, message_count, status, fencing_token, seen_seq)
-    values ('conv-bench', '', '', 0, 'idle', 0, 0)`);
-  const write = makeRowWriter(writer);
-  write(Math.ceil((input.historyMb * 1024 * 1024) / rowBytes));
-  // The history is old: its pages are in the database file, not in the WAL of one great transaction.
-  writer.exec('PRAGMA wal_checkpoint(TRUNCATE)');
-  await volume.sync();
-
-  const stalls = watchStalls();
-  const durationsMs: number[] = [];
-  for (let i = 0; i < input.syncs; i++) {
-    write(rowsPerSync);
-    const startedAt = performance.now();
-    await volume.sync();
-    durationsMs.push(performance.now() - startedAt);
+  await takeTurns(subjects);
+  const groups: object[] = [];
+  for (const subject of subjects) {
+    groups.push(await measureGroups(subject));
+    subject.writer.close();
+    await subject.access.stop();
   }
-  const longestStallMs = stalls.end();
-  writer.close();
-  await store.close();
-  await volume.stop();
-  return { durationsMs, longestStallMs };
+  return { syncs: subjects.flatMap(toRows), groups, hydrates };
 }
 
-async function measureHydrate(folder: string): Promise<number> {
-  const localDbPath = join(folder, 'local.db');
-  const volume = createCopyVolume({ storeDir: folder, localDbPath, clock: systemClock, log: await silentLog() });
-  const { durationMs } = await volume.hydrate();
-  await volume.stop();
-  return durationMs;
-}
-
-/** SQLite makes the rows itself, so that the garbage of this bench is not what stalls the event loop. */
-function makeRowWriter(db: DatabaseSync): (rows: number) => void {
-  const insert = db.prepare(
-    `insert into messages (id, conversation_id, role, sender, sender_name, content, created_at)
-     with recursive row (n) as (select 1 union all select n + 1 from row where n < ?)
-     select hex(randomblob(16)), 'conv-bench', 'user', 'user', 'user', hex(randomblob(${rowBytes / 2})), '' from row`,
-  );
-  return (rows) => {
-    insert.run(rows);
-  };
-}
-
-/** The longest gap between two turns of the event loop, as a timer that is always due sees it. */
-function watchStalls(): { end(): number } {
-  let longestMs = 0;
-  let last = performance.now();
-  const timer = setInterval(() => {
-    const now = performance.now();
-    longestMs = Math.max(longestMs, now - last);
-    last = now;
-  }, 1);
+async function makeSubject(place: Place, megabytes: number): Promise<Subject> {
+  await writeHistory(place, megabytes);
+  const access = await startAccess(place);
   return {
-    end: () => {
-      clearInterval(timer);
-      return longestMs;
-    },
+    history: `${megabytes} MB`,
+    place,
+    access,
+    writer: openWriter(place.localDbPath),
+    // As often as a copy of this size can be afforded.
+    copyEveryTurns: Math.max(1, Math.round(megabytes / 70)),
+    syncsMs: [],
+    copiesMs: [],
   };
 }
 
-function silentLog() {
-  return createLog({ level: 'silent', format: 'json' });
+async function takeTurns(subjects: Subject[]): Promise<void> {
+  for (const subject of subjects) await request(subject);
+  for (let turn = 0; turn < turns; turn++) {
+    for (const subject of subjects) {
+      for (let i = 0; i < requestsPerTurn; i++) subject.syncsMs.push(await request(subject));
+      if (turn % subject.copyEveryTurns === 0)
+        subject.copiesMs.push(await copyWhole(subject.place, subject.writer.connection));
+    }
+  }
 }
 
-if (import.meta.main) console.table(await benchSync());
+/** Milliseconds of the sync alone. */
+function request({ access, writer }: Subject): Promise<number> {
+  return access.use('writes', async () => {
+    writer.write();
+    const startedAt = performance.now();
+    await access.sync();
+    return performance.now() - startedAt;
+  });
+}
+
+/** Requests a second, of one that waits for each and of 16 at once. They take turns, too. */
+async function measureGroups(subject: Subject): Promise<object> {
+  const rates: Record<number, number[]> = { 1: [], 16: [] };
+  for (let turn = 0; turn < 3; turn++) {
+    for (const [atOnce, each] of [
+      [1, 150],
+      [16, 40],
+    ] as const) {
+      const startedAt = performance.now();
+      const client = async () => {
+        for (let i = 0; i < each; i++) await request(subject);
+      };
+      await Promise.all(Array.from({ length: atOnce }, client));
+      rates[atOnce]?.push((atOnce * each * 1000) / (performance.now() - startedAt));
+    }
+  }
+  const [alone, together] = [stats(rates[1] ?? []).p50, stats(rates[16] ?? []).p50];
+  return {
+    history: subject.history,
+    'one at a time, requests/s': Math.round(alone),
+    '16 at once': Math.round(together),
+    ratio: round(together / alone),
+  };
+}
+
+/** The takeover, and all that a start does with the store. */
+async function measureHydrate(subject: Subject): Promise<object> {
+  const durationsMs: number[] = [];
+  const { walBytes } = subject.access.status();
+  const times = subject.copyEveryTurns > 5 ? 3 : 5;
+  for (let i = 0; i < times; i++) {
+    subject.writer.close();
+    await subject.access.stop();
+    subject.access = await startAccess(subject.place);
+    subject.writer = openWriter(subject.place.localDbPath);
+    durationsMs.push(subject.access.status().hydrate?.ms ?? Number.NaN);
+  }
+  const { p50, max, n } = stats(durationsMs);
+  return { history: subject.history, 'log, MB': round(walBytes / 1e6), p50, max, n };
+}
+
+/** Up to where a snapshot would be made. */
+async function lengthenLog({ access, writer }: Subject): Promise<void> {
+  for (;;) {
+    const { walBytes, databaseBytes, lastSnapshot } = access.status();
+    const left = Math.max(4 * 1024 * 1024, databaseBytes / 4) * nearlyAll - walBytes;
+    if (left <= 0) return;
+    await access.use('writes', async () => {
+      for (let bytes = 0; bytes < Math.min(left, longestStretch); bytes += bytesPerRequest) writer.write();
+      await access.sync();
+    });
+    if (access.status().lastSnapshot !== lastSnapshot) return;
+  }
+}
+
+function toRows({ history, syncsMs, copiesMs }: Subject): object[] {
+  return [
+    { history, what: 'sync', ...stats(syncsMs) },
+    { history, what: 'whole-file copy', ...stats(copiesMs) },
+  ];
+}
+
+if (import.meta.main) {
+  const sizes = process.argv.slice(2).map(Number);
+  const { syncs, groups, hydrates } = await benchSync(sizes.length > 0 ? sizes : [1, 100]);
+  for (const table of [syncs, groups, hydrates]) console.table(table);
+}
