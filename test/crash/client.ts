@@ -59,6 +59,11 @@ export class Client {
     this.#input = input;
   }
 
+  /** Goes on with a conversation that another client has begun, and which is over. */
+  adopt(conversationId: string): void {
+    this.#conversations.push(conversationId);
+  }
+
   /** One request. False: it had no certain answer. */
   act(machine: Machine, action = this.#input.random.pickName(weights)): Promise<boolean> {
     switch (action) {
@@ -93,9 +98,9 @@ export class Client {
     }
   }
 
-  /** A message of half a megabyte or more: some ten of them make a snapshot due. */
+  /** A message of almost as much as a body may hold: five of them make a snapshot due. */
   fatChat(machine: Machine): Promise<boolean> {
-    return this.#chat(machine, '', 500_000 + this.#input.random.below(300_000));
+    return this.#chat(machine, '', 900_000 + this.#input.random.below(100_000));
   }
 
   async #chat(machine: Machine, call: string, padding = this.#padding()): Promise<boolean> {

@@ -65,6 +65,12 @@ export class Ledger {
     return known;
   }
 
+  /** Those with an answered message. */
+  conversations(): string[] {
+    const answered = [...this.#chats.values()].filter(({ state }) => state === 'answered');
+    return [...new Set(answered.map(({ conversationId }) => conversationId).filter((id) => id !== null))];
+  }
+
   taskInDoubt(id: string, prompt: string | null): void {
     const task = this.#tasks.get(id) ?? { allowed: new Set([null]), isInDoubt: true };
     task.isInDoubt = true;

@@ -21,8 +21,8 @@ export async function liveServerless({ place, random, rounds, onRound }: LifeInp
   for (let turn = 0; turn < rounds; turn += 1) {
     const requests = 4 + random.below(20);
     const working = load(clients, random, { requests, machines: awake });
-    // Under load for the most part, as a platform does that is short of memory.
-    if (random.chance(0.5)) await working;
+    // Between requests, as a platform does by the book; and under load, as one does that is short of memory.
+    if (random.chance(0.7)) await working;
     kills += await change(machines, place, random);
     if (awake().length === 0) await change(machines, place, random, 'start');
     await working;

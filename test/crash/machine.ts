@@ -53,8 +53,12 @@ export function startMachine({ dir, number, local, strike, isLying, modelUrl }: 
   const output: string[] = [];
   let port: number | null = null;
   let state: 'live' | 'frozen' | 'dead' = 'live';
+  // A frozen one would stay for ever, whatever becomes of a test.
+  const killAtExit = () => void child.kill('SIGKILL');
+  process.once('exit', killAtExit);
   const exited = new Promise<number | NodeJS.Signals>((resolve) =>
     child.once('exit', (code, signal) => {
+      process.off('exit', killAtExit);
       state = 'dead';
       resolve(code ?? signal ?? 1);
     }),

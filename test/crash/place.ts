@@ -15,6 +15,7 @@ export class Place {
   readonly ledger = new Ledger();
   readonly #disk: Disk;
   readonly #machines: Machine[] = [];
+  #names = 0;
   /** How much of each journal was read. */
   readonly #read = new Map<string, number>();
 
@@ -39,6 +40,12 @@ export class Place {
     this.#machines.push(machine);
     await machine.begun;
     return machine;
+  }
+
+  /** Of a client, and so of all that it says. */
+  nextName(): string {
+    this.#names += 1;
+    return `c${this.#names}`;
   }
 
   get live(): Machine[] {

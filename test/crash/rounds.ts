@@ -28,24 +28,23 @@ export type RoundInput = {
 export type RoundResult = { isStruck: boolean; lostUnflushed: string[]; faults: string[]; isUnreadable: boolean };
 
 const clientsAtOnce = 4;
-let clientNumber = 0;
+const frozenMs = 2_500;
+/** Five minutes. */
+const maxTries = 60_000;
 
+/** They go on with what was said to other instances, too. */
 export function makeClients(
   place: Place,
   random: Random,
   input: { fatShare?: number; timeoutMs?: number } = {},
 ): Client[] {
+  const { ledger } = place;
+  const old = ledger.conversations();
   return Array.from({ length: clientsAtOnce }, () => {
-    clientNumber += 1;
-    const name = `c${clientNumber}`;
-    return new Client({
-      name,
-      ledger: place.ledger,
-      random: random.fork(),
-      fatShare: 0.02,
-      timeoutMs: 25_000,
-      ...input,
-    });
+    const name = place.nextName();
+    const client = new Client({ name, ledger, random: random.fork(), fatShare: 0.02, timeoutMs: 25_000, ...input });
+    if (old.length > 0) client.adopt(random.pick(old));
+    return client;
   });
 }
 
@@ -78,8 +77,9 @@ export async function round({
   isLying = false,
 }: RoundInput): Promise<RoundResult> {
   const machine = await place.start({ strike, isLying });
-  const faults = faultsOfStart(machine);
-  const clients = makeClients(place, random);
+  const faults = machine.state === 'live' ? faultsOfRestart(place, machine) : faultsOfStart(machine);
+  // What a frozen instance was asked has no answer.
+  const clients = makeClients(place, random, strike?.by === 'SIGSTOP' ? { timeoutMs: frozenMs } : {});
   const machines = () => [machine];
   if (strike === null) {
     const enough = place.ledger.acknowledged + random.below(60);
@@ -135,10 +135,24 @@ function faultsOfStart({ url, state, output, number }: Machine): string[] {
     : [];
 }
 
+/** Before it is asked for anything: nothing is lost, and nothing is stuck. */
+function faultsOfRestart(place: Place, machine: Machine): string[] {
+  if (machine.url === null) return faultsOfStart(machine);
+  const { unreadable, lost, running } = place.look();
+  return [
+    ...unreadable,
+    ...lost,
+    ...(running === 0 ? [] : [`${running} conversations are running, and nobody is at work`]),
+  ];
+}
+
 async function whenFrozen(machine: Machine): Promise<void> {
   await until(() => machine.state !== 'live');
 }
 
 export async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5));
+  for (let tries = 0; !condition(); tries += 1) {
+    if (tries === maxTries) throw new Error(`waited in vain until ${condition}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
 }

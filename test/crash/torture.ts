@@ -9,10 +9,11 @@
 import { rmSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { makeDir } from '../support/server.ts';
-import { listStrikes } from './catalogue.ts';
+import { learnStrikes } from './catalogue.ts';
 import { liveServerless } from './life.ts';
 import { Place } from './place.ts';
 import { Random } from './random.ts';
+import { roundWithRealAgent, startNotingModel } from './real.ts';
 import { type RoundInput, round, type Strike } from './rounds.ts';
 
 const { values } = parseArgs({
@@ -35,6 +36,7 @@ const sum = {
   placed: 0,
   random: 0,
   life: 0,
+  real: 0,
   missed: 0,
   freezes: 0,
   withLoss: 0,
@@ -44,14 +46,15 @@ const sum = {
 };
 console.info(`seed ${seed}, ${kills} kills`);
 const random = new Random(seed);
-const light = await learn(false);
-const heavy = await learn(true);
-const lightKinds = new Set(light.map(nameOf));
+const model = await startNotingModel();
+const lesson = new Place(makeDir());
+const moments = await learnStrikes(lesson, random);
+rmSync(lesson.dir, { recursive: true, force: true });
 /** Half of all kills, a few freezes among them. */
-const strikes = heavy
+const strikes = moments
   .slice(0, Math.ceil(kills / 2))
   .map((strike): Strike => (random.chance(0.04) ? { ...strike, by: 'SIGSTOP' } : strike));
-console.info(`${heavy.length} moments to strike at, ${strikes.length} of them will be`);
+console.info(`${moments.length} moments to strike at, ${strikes.length} of them will be`);
 await Promise.all(Array.from({ length: lanes }, () => lane(random.fork())));
 console.info(
   `torture: ${Object.entries(sum)
@@ -63,7 +66,7 @@ process.exit(sum.lost + sum.unreadable > 0 ? 1 : 0);
 async function lane(own: Random): Promise<void> {
   while (sum.kills < kills && performance.now() < endsAt) {
     const place = new Place(makeDir());
-    const isGood = own.chance(0.15) ? await lifeOn(place, own) : await roundsOn(place, own);
+    const isGood = await own.pick([lifeOn, realOn, roundsOn, roundsOn, roundsOn, roundsOn, roundsOn])(place, own);
     sum.acknowledged += place.ledger.acknowledged;
     if (isGood) rmSync(place.dir, { recursive: true, force: true });
     else console.error(`kept for a look: ${place.dir}`);
@@ -73,7 +76,7 @@ async function lane(own: Random): Promise<void> {
 async function roundsOn(place: Place, own: Random): Promise<boolean> {
   for (let turn = 0; turn < roundsPerVolume && sum.kills < kills && performance.now() < endsAt; turn += 1) {
     const strike = own.chance(0.5) ? (strikes.shift() ?? null) : null;
-    const isHeavy = strike === null ? own.chance(0.3) : !lightKinds.has(nameOf(strike));
+    const isHeavy = strike !== null || own.chance(0.3);
     const input: RoundInput = { place, random: own, strike, loses: own.chance(0.5), isHeavy };
     const result = await round(input);
     sum.kills += 1;
@@ -101,31 +104,24 @@ async function lifeOn(place: Place, own: Random): Promise<boolean> {
   return report(place, { ...result, what: 'serverless life' });
 }
 
+async function realOn(place: Place, own: Random): Promise<boolean> {
+  const acknowledgements = 2 + own.below(8);
+  const result = await roundWithRealAgent({
+    place,
+    random: own,
+    modelUrl: model.url,
+    loses: own.chance(0.5),
+    acknowledgements,
+  });
+  sum.kills += 1;
+  sum.real += 1;
+  return report(place, { ...result, what: 'a kill of the server with the real agent' });
+}
+
 function report(place: Place, result: { faults: string[]; isUnreadable: boolean; what: string }): boolean {
   if (result.faults.length === 0) return true;
   if (result.isUnreadable) sum.unreadable += 1;
   else sum.lost += result.faults.length;
   console.error(`FAULT on ${place.dir} after ${result.what}\n  ${result.faults.slice(0, 10).join('\n  ')}`);
   return false;
-}
-
-async function learn(isHeavy: boolean): Promise<Strike[]> {
-  const place = new Place(makeDir());
-  const input = {
-    place,
-    random: random.fork(),
-    strike: { kind: 'none', nth: 1, phase: 'before', by: 'SIGKILL' },
-    loses: false,
-    isHeavy,
-  } as const;
-  await round(input);
-  await round(input);
-  const journals = place.allJournals();
-  rmSync(place.dir, { recursive: true, force: true });
-  // Of the instance that was there first in the second round: it found a volume in use, and lost it in between.
-  return listStrikes(journals[2] ?? [], { maxNth: 1_000, by: 'SIGKILL' });
-}
-
-function nameOf({ kind, nth }: Strike): string {
-  return `${kind} ${nth}`;
 }
