@@ -1,6 +1,6 @@
 /**
  * `npm run bench`: every figure of bench/README.md, measured in one run on this machine against a loopback model that
- * answers at once. What is compared with what is in the same run, so that ratios hold on another machine.
+ * answers at once. With `-- --large`, those at 1 GB of history too, which takes minutes and 6 GB of disk. What is compared with what is in the same run, so that ratios hold on another machine.
  */
 
 import { spawn } from 'node:child_process';
@@ -11,7 +11,6 @@ import { join } from 'node:path';
 import { startModel } from '../test/support/model.ts';
 import { makeDir, post, serverEnv, startServer, type TestServer } from '../test/support/server.ts';
 import { type Stats, sample } from './stats.ts';
-import { benchSync } from './sync.ts';
 
 const root = join(import.meta.dirname, '..');
 const rows: { what: string; p50: number; p95: number; n: number }[] = [];
@@ -45,9 +44,21 @@ add('process start → first /health, bundle', await sample(15, () => startToHea
   add('GET /chat', await sample(200, () => timed(() => fetch(`${server.url}/chat`))));
 }
 console.table(rows);
-console.log('sync and hydrate of the whole-copy volume:');
-console.table(await benchSync());
 await model.stop();
+
+const isLarge = process.argv.includes('--large');
+await print('sync, 16 at once, and hydrate', 'sync.ts', isLarge ? ['1', '100', '1000'] : ['1', '100']);
+await print('bytes written to the volume', 'writes.ts', ['1', '100']);
+await print('pages that a chat changes, by settings of SQLite', 'pages.ts', ['100']);
+await print('GET /health while a snapshot is written', 'health.ts', [isLarge ? '1000' : '100']);
+
+/** In a process of its own: each counts or measures what its process does. */
+async function print(title: string, script: string, args: string[]): Promise<void> {
+  console.log(`${title}:`);
+  const child = spawn(process.execPath, [join(import.meta.dirname, script), ...args], { stdio: 'inherit' });
+  const [code] = await once(child, 'exit');
+  if (code !== 0) throw new Error(`bench/${script} failed`);
+}
 
 function add(what: string, { p50, p95, n }: Stats): void {
   rows.push({ what, p50, p95, n });
