@@ -1,6 +1,7 @@
 /** Several instances on one volume: one works at a time, each sees what was acknowledged before, none overwrites. */
 
 import { tmpdir } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { watchFs } from '../support/fs-faults.ts';
@@ -173,22 +174,24 @@ describe('an instance that has lost the volume', () => {
 
   it('closes its database after the last use, not under it', async () => {
     const place = makePlace();
+    const faults = watchFs(place.root);
     const a = await startMachine(place, 'a');
+    const isOpen = () => faults.openPaths().includes(place.local('a'));
     const work = occupy(a);
     await work.isIn;
     await startMachine(place, 'b', { self: a.self });
     await expect(a.access.sync()).rejects.toMatchObject({ status: 503 });
     await expect(a.store.counts()).rejects.toMatchObject({ status: 503 });
+    expect(a.calls.lost).toBe(1);
     const later = a.read();
-    let isServed = false;
-    void later.then(() => {
-      isServed = true;
-    });
-    for (let turn = 0; turn < 50; turn += 1) await new Promise((resolve) => setImmediate(resolve));
-    expect([isServed, a.calls.open]).toEqual([false, 1]);
+    // Time enough for what must not happen.
+    await sleep(200);
+    expect([isOpen(), a.calls.open]).toEqual([true, 1]);
     work.end();
     expect(await later).toEqual([]);
     expect(a.calls).toEqual({ lost: 1, open: 2 });
+    await a.access.stop();
+    expect(isOpen()).toBe(false);
   });
 
   it('stops without a fault: what was taken over is safe with the other', async () => {

@@ -105,6 +105,32 @@ describe('a snapshot', () => {
     expect(conversationsOn(place)).toEqual(ids.sort());
   });
 
+  it('has taken along, when it is passed to, what was acknowledged in its last moment', async () => {
+    const place = makePlace();
+    const faults = watchFs(place.storeDir);
+    const a = await startMachine(place, 'a');
+    const ids = [await a.write()];
+    const copying = faults.hold(({ name, path }) => name === 'handle.writev' && path.endsWith('messages.db'));
+    forceSnapshot(place);
+    ids.push(await a.write());
+    await copying.reached;
+    ids.push(await a.write());
+    const before = folderOf(place);
+    const catchingUp = faults.hold(
+      ({ name, path }) => name === 'handle.write' && path.endsWith('/wal') && !path.startsWith(before),
+    );
+    copying.release();
+    await catchingUp.reached;
+    ids.push(await a.write());
+    const passing = faults.hold(({ name, path }) => name === 'rename' && path.includes('/baton/'), 'after');
+    catchingUp.release();
+    await passing.reached;
+    expect(folderOf(place)).not.toBe(before);
+    expect(conversationsOn(place)).toEqual(ids.sort());
+    passing.release();
+    await expect.poll(() => a.access.status().epoch).toBe(2);
+  });
+
   it('that another instance has overtaken fails at its rename, and leaves no folder for ever', async () => {
     const place = makePlace();
     const faults = watchFs(place.storeDir);

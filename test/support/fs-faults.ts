@@ -157,6 +157,8 @@ export function watchFs(folder: string, { withoutFlushes = false } = {}): FsFaul
       }),
     hold: (matches, when = 'before') => {
       const [reached, released] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+      // A test that fails lets go of what it held before it ends what waits for that.
+      onTestFinished(() => released.resolve());
       const remove = add(when, async (operation) => {
         if (!matches(operation)) return;
         remove();
