@@ -84,13 +84,13 @@ export async function round({
   if (strike === null) {
     const enough = place.ledger.acknowledged + random.below(60);
     const working = load(clients, random, { requests: 10_000, machines });
-    const fat = isHeavy ? Promise.all(clients.map((client) => fatChats(client, machine))) : null;
+    const fat = isHeavy ? fatChats(clients, machine) : null;
     await until(() => place.ledger.acknowledged >= enough || machine.state === 'dead');
     await machine.kill();
     await Promise.all([working, fat]);
   } else {
     await load(clients, random, { requests: 12, machines });
-    if (isHeavy) await Promise.all(clients.map((client) => fatChats(client, machine)));
+    if (isHeavy) await fatChats(clients, machine);
     await load(clients, random, { requests: 8, machines });
     if (machine.state === 'live') {
       const other = await place.start();
@@ -119,12 +119,23 @@ async function whileFrozen(place: Place, random: Random, frozen: Machine): Promi
   return faultsOfStart(other);
 }
 
-/** A snapshot is made when the log has grown by four megabytes, or a quarter of the database. */
-async function fatChats(client: Client, machine: Machine): Promise<void> {
-  for (let sent = 0; sent < 8 && machine.state === 'live'; sent += 1) {
-    if ((await healthOf(machine))?.store.last_snapshot_at) return;
-    await client.fatChat(machine);
-  }
+/**
+ * A snapshot is made when the log has grown by four megabytes, or a quarter of the database. Half of the clients see to that;
+ * the others go on meanwhile, so that there is always something to be acknowledged.
+ */
+async function fatChats(clients: Client[], machine: Machine): Promise<void> {
+  let isOver = false;
+  const isMade = async () => isOver || Boolean((await healthOf(machine))?.store.last_snapshot_at);
+  await Promise.all(
+    clients.map(async (client, index) => {
+      const isFat = index % 2 === 0;
+      for (let sent = 0; sent < (isFat ? 8 : 200) && machine.state === 'live'; sent += 1) {
+        if (isFat ? await isMade() : isOver) break;
+        await (isFat ? client.fatChat(machine) : client.act(machine));
+      }
+      isOver = true;
+    }),
+  );
 }
 
 /** It listens, or was struck before. */

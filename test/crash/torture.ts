@@ -66,7 +66,7 @@ process.exit(sum.lost + sum.unreadable > 0 ? 1 : 0);
 async function lane(own: Random): Promise<void> {
   while (sum.kills < kills && performance.now() < endsAt) {
     const place = new Place(makeDir());
-    const isGood = await own.pick([lifeOn, realOn, roundsOn, roundsOn, roundsOn, roundsOn, roundsOn])(place, own);
+    const isGood = await own.pick([lifeOn, lifeOn, realOn, roundsOn, roundsOn, roundsOn, roundsOn])(place, own);
     sum.acknowledged += place.ledger.acknowledged;
     if (isGood) rmSync(place.dir, { recursive: true, force: true });
     else console.error(`kept for a look: ${place.dir}`);
