@@ -47,6 +47,7 @@ export async function roundWithRealAgent(input: {
     isStruck: true,
     lostUnflushed,
     faults: [...faults, ...unreadable, ...lost],
+    missing: [...unreadable, ...lost],
     isUnreadable: unreadable.length > 0,
   };
 }

@@ -25,7 +25,14 @@ export type RoundInput = {
   isLying?: boolean;
 };
 
-export type RoundResult = { isStruck: boolean; lostUnflushed: string[]; faults: string[]; isUnreadable: boolean };
+export type RoundResult = {
+  isStruck: boolean;
+  lostUnflushed: string[];
+  faults: string[];
+  /** Of the faults, what the volume lacked after the strike. */
+  missing: string[];
+  isUnreadable: boolean;
+};
 
 const clientsAtOnce = 4;
 const frozenMs = 2_500;
@@ -106,7 +113,13 @@ export async function round({
   const lostUnflushed = loses ? place.loseUnflushed(random) : [];
   place.readJournals();
   const { unreadable, lost } = place.look();
-  return { isStruck, lostUnflushed, faults: [...faults, ...unreadable, ...lost], isUnreadable: unreadable.length > 0 };
+  return {
+    isStruck,
+    lostUnflushed,
+    faults: [...faults, ...unreadable, ...lost],
+    missing: [...unreadable, ...lost],
+    isUnreadable: unreadable.length > 0,
+  };
 }
 
 /** Another takes over from a frozen instance and works; the first, thawed, serves what both have acknowledged. */
