@@ -31,7 +31,7 @@ export function startMachine({ dir, number, local, strike, isLying, modelUrl }: 
   const script = modelUrl === undefined ? join(import.meta.dirname, 'instance.ts') : join(root, 'src/main.ts');
   const child = spawn(process.execPath, ['--import', join(import.meta.dirname, 'wrap-fs.ts'), script], {
     cwd: root,
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['pipe', 'pipe', 'pipe'],
     env: {
       PATH: process.env.PATH ?? '',
       HOME: dir,

@@ -39,6 +39,12 @@ const handleMethods = [
 /** They return no promise. */
 const iterators = ['watch', 'glob'];
 
+// Whoever started it is gone, and would not stop it any more.
+process.stdin
+  .resume()
+  .once('end', () => process.exit(1))
+  .unref();
+
 wrapHandles();
 for (const name of Object.keys(promises)) if (!iterators.includes(name)) wrapByPath(promises, name);
 for (const name of Object.keys(fs)) if (name.endsWith('Sync')) wrapByPath(fs, name);
