@@ -16,7 +16,10 @@ export type ChatInput = {
   options: RunOptions;
 };
 
-/** Resolves once the request is durable; rejects with a `Problem` (404, 409, 503), and then nothing was stored. */
+/**
+ * Resolves once the request is durable; rejects with a `Problem`: 404, 409, and then nothing was stored; 503, and then it was
+ * withdrawn, or is another instance's affair.
+ */
 export function chat(deps: ChatDeps, input: ChatInput): Promise<LiveChat> {
   const { conversationId, message, sender, senderName, options } = input;
   return deps.runs.start({ conversationId, message: { sender, senderName, content: message }, options });

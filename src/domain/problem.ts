@@ -277,6 +277,6 @@ export function storeOwnedElsewhere(owner: string | null): Problem {
 
 export function storeTakenOver(): Problem {
   const detail =
-    'another instance has taken the volume over; whether this was stored is not known: look before you send it again';
+    'another instance has taken the volume over meanwhile; if this was a change, it may have been stored: look before you send it again';
   return new Problem('store_owned_elsewhere', detail, { retryAfterS: 1 });
 }

@@ -24,7 +24,7 @@ import { addOutboundRoutes, type OutboundRouteDeps } from './routes/outbound.ts'
 import { addTaskRunRoutes, type TaskRunRouteDeps } from './routes/task-runs.ts';
 import { addTaskRoutes, type TaskRouteDeps } from './routes/tasks.ts';
 import { stamp, stampHeaders } from './stamp.ts';
-import { serverTiming } from './timing.ts';
+import { serverTiming, stampTimings } from './timing.ts';
 
 export type AppSettings = HealthRouteDeps['settings'] &
   ChatRouteDeps['settings'] & {
@@ -98,6 +98,7 @@ export function createApp(deps: AppDeps): HttpApp {
       log.info({ request_id: requestId, method: null, route: null, status: problem.status }, 'request');
       const response = problemResponse(problem, requestId);
       stampHeaders(response.headers, requestId, settings);
+      stampTimings(response.headers, { total: 0 });
       return response;
     },
   };

@@ -10,10 +10,13 @@ export const serverTiming: AppMiddleware = async (c, next) => {
   const startedAt = performance.now();
   const { timings } = c.get('entry');
   await withTimings(timings, next);
-  const parts = { ...timings, total: performance.now() - startedAt };
-  const header = Object.entries(parts).map(([name, ms]) => `${name};dur=${ms.toFixed(1)}`);
-  c.res.headers.set('Server-Timing', header.join(', '));
+  stampTimings(c.res.headers, { ...timings, total: performance.now() - startedAt });
 };
+
+export function stampTimings(headers: Headers, parts: Timings & { total: number }): void {
+  const dur = Object.entries(parts).map(([name, ms]) => `${name};dur=${ms.toFixed(1)}`);
+  headers.set('Server-Timing', dur.join(', '));
+}
 
 /** As the log has them: `sync_ms` and the like, whole milliseconds. */
 export function toLogFields(timings: Timings): Record<string, number> {

@@ -1,4 +1,4 @@
-/** The codes by which Node's errors say what kind they are, such as ENOENT. */
+/** What Node's errors say of themselves: their code, such as ENOENT, and their message. */
 
 export function codeOf(error: unknown): string | null {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : null;
@@ -6,6 +6,10 @@ export function codeOf(error: unknown): string | null {
 
 /** ESTALE, which Node has no name for: a file server's word for a file or folder that is not there any more. */
 const staleErrno = -116;
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
 
 /** What was named is not there. */
 export function isGone(error: unknown): boolean {

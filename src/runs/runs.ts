@@ -103,14 +103,15 @@ export class Runs {
 
   /**
    * A message for whoever waits for the run, or for the next answer of the conversation. It is on the volume before it is
-   * told. Null when the run is over or the conversation unknown; rejects with a `Problem` (503), and then it was not sent.
+   * told. Null when the run is over or the conversation unknown; rejects with a `Problem` (503), and then it is withdrawn.
    */
   async sendMessage(input: Pick<AddOutbound, 'from' | 'text' | 'sender'>): Promise<OutboundMessage | null> {
     const { store, volume, clock } = this.#deps;
     const message = await store.addOutbound({ ...input, id: newId('out'), at: clock.now() });
     if (message === null) return null;
     try {
-      const failure = 'the message could not be written to the persistent volume; it was not sent';
+      const failure =
+        'the message could not be written to the persistent volume and was withdrawn; look before you send it again';
       await durably(
         () => volume.sync(),
         failure,
@@ -225,7 +226,8 @@ export class Runs {
   async #syncAccepted({ run }: AcceptedRun, context: { conversationId?: string; taskId?: string }): Promise<void> {
     const { store, volume } = this.#deps;
     try {
-      const failure = 'the request could not be written to the persistent volume; nothing was stored';
+      const failure =
+        'the request could not be written to the persistent volume and was withdrawn; look before you send it again';
       await durably(() => volume.sync(), failure, context);
     } catch (error) {
       await this.#withdraw(() => store.withdrawRun(run.id, run.fencingToken), { run_id: run.id });

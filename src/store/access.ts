@@ -4,49 +4,46 @@
  *     standby → (taken over, hydrated, opened) → open → (lost: another instance took over) → dropped → standby
  *
  * - Whoever uses the store does it inside `use`. A use that finds the instance idle looks at the baton first: while it was
- *   idle, or frozen, another may have taken over. Nothing that was read or done is answered before another look.
+ *   idle, or frozen, another may have taken over. Nothing that was read or done is answered before it is on the volume, and
+ *   another look.
  * - When the volume is lost, everything that rests on what is in memory or on local disk ends first (runs, their agents, the
- *   uses under way, which fail); then the runtime database is closed. What comes after sees a database that was hydrated afresh.
+ *   uses under way, which fail); then the runtime database is closed; only then is the volume taken again. So a use never
+ *   crosses from one database to the next.
  * - In standby it is tried again and again to take over from an instance that is not at work, so that health tells the truth.
+ * - Nobody waits for ever: neither for another instance, nor for a volume that does not answer.
  */
 
-import { type FileHandle, open } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Problem, storeOwnedElsewhere, storeTakenOver } from '../domain/problem.ts';
-import type { Clock } from '../lib/clock.ts';
-import type { Log } from '../lib/log.ts';
+import { messageOf } from '../lib/error-code.ts';
 import { timed } from '../lib/timings.ts';
+import { type Opened, type OpeningInput, openVolume } from './opening.ts';
 import { makeStore } from './queries/make-store.ts';
 import { explainSqlite } from './sqlite/explain.ts';
-import { type Database, openDatabase } from './sqlite/sqlite-store.ts';
 import type { Store } from './store.ts';
 import { describeFault } from './volume/fault.ts';
 import { type Instance, thisInstance } from './volume/instance.ts';
-import { type TakenOver, takeOver } from './volume/take-over.ts';
-import { Tenure } from './volume/tenure.ts';
+import type { Tenure } from './volume/tenure.ts';
 import { TenureOver, type Volume, type VolumeStatus } from './volume/volume.ts';
 
-export type AccessInput = {
-  storeDir: string;
-  localDbPath: string;
-  clock: Clock;
-  log: Log;
+export type AccessInput = Pick<OpeningInput, 'storeDir' | 'localDbPath' | 'clock' | 'log' | 'onOpen'> & {
   /** Ends whatever rests on a state that is lost. What it asks of the store meanwhile fails. */
   onLost: () => Promise<void>;
-  /** Before anything else uses a database that was just hydrated. */
-  onOpen: (store: Store) => Promise<void>;
   /** Who this is; the process, unless there are several in one. */
   self?: Instance;
 };
 
 export type Use = 'reads' | 'writes';
 
-type Opened = { tenure: Tenure; database: Database; files: FileHandle[] };
-
 /** How long a request waits for an instance that is at work: longer than it takes to see that it is dead. */
 const maxWaitMs = 8_000;
 const lookAgainMs = 100;
-const standbyMs = 1_000;
+/** A start that takes longer goes on beside the server, which says meanwhile what it waits for. */
+const maxStartMs = 20_000;
+/** What was read in vain is read again this often. */
+const maxReads = 3;
+const firstStandbyMs = 1_000;
+const longestStandbyMs = 30_000;
 /** For answers that are on their way when the server stops. */
 const lastUsesMs = 2_000;
 
@@ -57,14 +54,21 @@ export class StoreAccess implements Volume {
   #opened: Opened | null = null;
   #attempt: Promise<Attempt> | null = null;
   #dropping: Promise<void> | null = null;
+  #stopping: Promise<boolean> | null = null;
   #standby: NodeJS.Timeout | null = null;
-  #isStopped = false;
+  /** After a fault the volume is left alone for a while: a takeover that fails at its end has taken it from somebody. */
+  #standbyMs = firstStandbyMs;
+  #notBefore = 0;
   #uses = 0;
   #writers = 0;
+  /** Those that wait for the volume and will write. */
+  #expected = 0;
   #whenUnused: PromiseWithResolvers<void> | null = null;
   #owner: string | null = null;
-  #fault: string | null = null;
+  #fault: unknown = null;
+  #loss: TenureOver | null = null;
   #localFault: string | null = null;
+  #known = 0;
   #hydrate: VolumeStatus['hydrate'] = null;
 
   constructor(input: AccessInput) {
@@ -82,20 +86,33 @@ export class StoreAccess implements Volume {
 
   /** Takes the volume, unless another instance is at work on it. Rejects when there is something wrong with it. */
   async start(): Promise<void> {
-    const attempt = await this.#tryOpen();
-    if (attempt.kind === 'open') return;
-    this.#input.log.warn({ owner: attempt.owner }, 'another instance is at work on the volume; waiting for it');
+    const attempt = await within(maxStartMs, this.#tryOpen());
+    if (attempt?.kind === 'open') return;
+    const { log } = this.#input;
+    if (attempt === null) log.error('the volume is not read yet, or does not answer; the server begins without it');
+    else log.warn({ owner: attempt.owner }, 'another instance is at work on the volume; waiting for it');
     this.#standBy();
   }
 
-  /** Does the work with the volume ours and the store hydrated. Rejects with a `Problem` (503) when that cannot be had, or is lost meanwhile. */
+  /**
+   * Does the work with the volume ours and the store hydrated. Rejects with a `Problem` (503) when that cannot be had, or is lost
+   * meanwhile. What only reads is then done again.
+   */
   async use<T>(kind: Use, work: () => Promise<T>): Promise<T> {
-    return this.#inUse(await this.#enter(kind), work);
+    for (let attempt = 1; ; attempt += 1) {
+      const leave = await this.#enter(kind);
+      try {
+        return await this.#inUse(leave, work);
+      } catch (error) {
+        const isLost = error instanceof Problem && error.code === 'store_owned_elsewhere';
+        if (kind === 'writes' || !isLost || attempt === maxReads) throw error;
+      }
+    }
   }
 
   /** As `use`, for what can wait until the volume is ours anyway. Does nothing, and says so, when it is not. */
   async useIfOurs(work: () => Promise<void>): Promise<boolean> {
-    if (this.#opened === null || this.#dropping !== null || this.#isStopped) return false;
+    if (this.#opened === null || this.#stopping !== null) return false;
     const leave = await this.#enterOpened('writes');
     if (leave === null) return false;
     await this.#inUse(leave, work);
@@ -108,14 +125,14 @@ export class StoreAccess implements Volume {
   }
 
   async sync(): Promise<void> {
-    await timed('sync', () => this.#requireOpened().tenure.sync().catch(rejectTakenOver));
+    await timed('sync', () => this.#requireOpened().tenure.sync().catch(rejectLost));
   }
 
   status(): VolumeStatus {
     const tenure = this.#opened?.tenure.status();
     return {
       durable: tenure?.durable === true && this.#localFault === null,
-      epoch: tenure?.epoch ?? 0,
+      epoch: tenure?.epoch ?? this.#known,
       lastSyncAt: tenure?.lastSyncAt ?? null,
       fault: tenure?.fault ?? this.#localFault ?? (tenure === undefined ? this.#whyClosed() : null),
       owner: this.#owner,
@@ -128,12 +145,15 @@ export class StoreAccess implements Volume {
   }
 
   /** Syncs what is left and lets go of the volume. Idempotent. Resolves to false when the last sync failed. */
-  async stop(): Promise<boolean> {
-    if (this.#isStopped) return true;
-    this.#isStopped = true;
+  stop(): Promise<boolean> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  async #stop(): Promise<boolean> {
     if (this.#standby !== null) clearTimeout(this.#standby);
-    await this.#attempt?.catch(() => undefined);
-    await Promise.race([this.#unused(), sleep(lastUsesMs, undefined, { ref: false })]);
+    await within(lastUsesMs, this.#unused());
+    if (this.#attempt !== null) await within(lastUsesMs, this.#attempt).catch(() => undefined);
     await this.#dropping;
     const opened = this.#opened;
     if (opened === null) return true;
@@ -148,7 +168,7 @@ export class StoreAccess implements Volume {
     );
     await this.#dropping;
     this.#opened = null;
-    await close(opened);
+    await opened.close();
     return isClean;
   }
 
@@ -168,37 +188,40 @@ export class StoreAccess implements Volume {
 
   async #enter(kind: Use): Promise<() => void> {
     const deadline = performance.now() + maxWaitMs;
-    for (;;) {
-      if (this.#isStopped) throw shuttingDown();
-      if (this.#dropping !== null) await this.#dropping;
-      else if (this.#opened === null) await timed('hydrate', () => this.#waitForVolume(deadline));
-      else {
+    if (kind === 'writes') this.#expected += 1;
+    try {
+      for (;;) {
+        if (this.#stopping !== null) throw shuttingDown();
+        if (this.#opened === null) await timed('hydrate', () => this.#waitForVolume(deadline));
         const leave = await this.#enterOpened(kind);
         if (leave !== null) return leave;
       }
+    } finally {
+      if (kind === 'writes') this.#expected -= 1;
+      this.#tellInUse();
     }
   }
 
   /** Null when the volume turns out to be lost. */
   async #enterOpened(kind: Use): Promise<(() => void) | null> {
     const opened = this.#opened;
+    if (opened === null) return null;
     // Somebody at work looks at the baton often enough, and so does every use at its end.
-    if (opened !== null && this.#writers > 0 && this.#dropping === null) return this.#count(kind);
+    if (this.#writers > 0) return this.#count(kind);
     try {
-      await opened?.tenure.confirm();
+      await opened.tenure.look();
     } catch (error) {
       if (!(error instanceof TenureOver)) throw unconfirmed(error);
-      this.#lost();
+      this.#lost(opened.tenure, error);
       return null;
     }
-    return opened !== null && this.#opened === opened && this.#dropping === null ? this.#count(kind) : null;
+    return this.#opened === opened ? this.#count(kind) : null;
   }
 
   async #confirm(): Promise<void> {
     try {
-      await this.#requireOpened().tenure.confirm();
+      await this.#requireOpened().tenure.confirm().catch(rejectLost);
     } catch (error) {
-      if (error instanceof TenureOver) throw storeTakenOver();
       throw error instanceof Problem ? error : unconfirmed(error);
     }
   }
@@ -207,29 +230,32 @@ export class StoreAccess implements Volume {
     let isLeft = false;
     this.#uses += 1;
     if (kind === 'writes') this.#writers += 1;
-    this.#opened?.tenure.setInUse(this.#writers > 0);
+    this.#tellInUse();
     return () => {
       if (isLeft) return;
       isLeft = true;
       this.#uses -= 1;
       if (kind === 'writes') this.#writers -= 1;
-      this.#opened?.tenure.setInUse(this.#writers > 0);
+      this.#tellInUse();
       this.#tellUnused();
     };
   }
 
+  /** Others see by the lease whether this instance is at work. */
+  #tellInUse(): void {
+    this.#opened?.tenure.setInUse(this.#writers + this.#expected > 0);
+  }
+
   async #waitForVolume(deadline: number): Promise<void> {
     for (;;) {
-      const attempt = await this.#tryOpen().catch((error: unknown) => {
-        throw error instanceof Problem
-          ? error
-          : new Problem('store_unavailable', 'the database on the volume cannot be opened; the log says why', {
-              cause: error,
-            });
+      if (this.#stopping !== null) throw shuttingDown();
+      const leftMs = deadline - performance.now();
+      const attempt = await within(Math.max(leftMs, 0), this.#tryOpen()).catch((error: unknown) => {
+        throw error instanceof Problem ? error : unavailable(error);
       });
-      if (attempt.kind === 'open') return;
-      if (performance.now() > deadline) throw storeOwnedElsewhere(attempt.owner);
-      if (this.#isStopped) throw shuttingDown();
+      if (attempt?.kind === 'open') return;
+      if (attempt === null) throw unavailable(null);
+      if (performance.now() + lookAgainMs > deadline) throw storeOwnedElsewhere(attempt.owner);
       await sleep(lookAgainMs);
     }
   }
@@ -243,86 +269,59 @@ export class StoreAccess implements Volume {
   }
 
   async #open(): Promise<Attempt> {
+    await this.#dropping;
     if (this.#opened !== null) return { kind: 'open' };
+    if (this.#stopping !== null) throw shuttingDown();
+    if (performance.now() < this.#notBefore) throw this.#fault;
     const startedAt = performance.now();
+    const { log } = this.#input;
     try {
-      const taken = await this.#takeOver();
-      if (taken.kind === 'owned_elsewhere') {
-        this.#owner = taken.owner.label;
-        this.#fault = null;
-        return { kind: 'owned_elsewhere', owner: taken.owner.label };
-      }
-      const opened = await this.#openTaken(taken);
-      const ms = Math.round(performance.now() - startedAt);
-      this.#hydrate = { ms, bytes: taken.bytes };
-      this.#owner = null;
+      const attempt = await openVolume({
+        ...this.#input,
+        self: this.#self,
+        known: this.#known,
+        onOver: (tenure, reason) => this.#lost(tenure, reason),
+      });
       this.#fault = null;
+      this.#standbyMs = firstStandbyMs;
+      if (attempt.kind === 'owned_elsewhere') {
+        this.#owner = attempt.owner;
+        return attempt;
+      }
+      const { opened } = attempt;
+      if (this.#stopping !== null) {
+        await opened.close();
+        throw shuttingDown();
+      }
+      const { generation, found, bytes } = opened;
+      const ms = Math.round(performance.now() - startedAt);
+      this.#owner = null;
       // All of it was just written anew.
       this.#localFault = null;
+      this.#known = generation;
+      this.#hydrate = { ms, bytes };
       this.#opened = opened;
-      opened.tenure.setInUse(this.#writers > 0);
-      const { generation, found, bytes } = taken;
-      this.#input.log.info(
-        { generation: generation.number, found, bytes, duration_ms: ms },
-        'hydrated from the volume',
-      );
+      this.#tellInUse();
+      log.info({ generation, found, bytes, duration_ms: ms }, 'hydrated from the volume');
       return { kind: 'open' };
     } catch (error) {
-      // Another instance was faster, after all.
-      if (error instanceof TenureOver) return this.#open();
-      this.#fault = describeFault(error);
+      if (messageOf(error) !== messageOf(this.#fault)) log.error({ err: error }, 'the volume cannot be taken over');
+      this.#fault = error;
       this.#owner = null;
+      this.#notBefore = performance.now() + this.#standbyMs;
+      this.#standbyMs = Math.min(this.#standbyMs * 2, longestStandbyMs);
       this.#standBy();
       throw error;
     }
   }
 
-  async #takeOver() {
-    const { storeDir, localDbPath, log } = this.#input;
-    for (;;) {
-      const outcome = await takeOver({
-        storeDir,
-        localDbPath,
-        self: this.#self,
-        log,
-        createDatabase: async (path) => (await openDatabase(path)).close(),
-      });
-      if (outcome.kind !== 'outrun') return outcome;
-    }
-  }
-
-  async #openTaken(taken: TakenOver): Promise<Opened> {
-    const { storeDir, localDbPath, clock, log, onOpen } = this.#input;
-    await using undo = new AsyncDisposableStack();
-    undo.defer(() => taken.lease.letGo());
-    // Before SQLite opens it: to close a handle of a file drops every lock that this process has on it.
-    const base = await open(localDbPath, 'r');
-    undo.defer(() => base.close());
-    const database = await openDatabase(localDbPath);
-    undo.defer(() => database.close());
-    const wal = await open(`${localDbPath}-wal`, 'r');
-    undo.defer(() => wal.close());
-    const tenure = new Tenure({
-      storeDir,
-      taken,
-      owner: this.#self,
-      database: { base, wal, exclusively: database.exclusively },
-      databaseBytes: (await base.stat()).size,
-      clock,
-      log,
-      onOver: () => this.#lost(),
-    });
-    undo.defer(() => tenure.end());
-    await onOpen(makeStore({ db: () => database.db, explain: (error) => error, close: async () => undefined }));
-    await tenure.sync();
-    undo.move();
-    return { tenure, database, files: [wal, base] };
-  }
-
-  #lost(): void {
+  /** Of the tenure that is open; what an earlier one still has to say does not matter. */
+  #lost(tenure: Tenure, reason: TenureOver): void {
     const opened = this.#opened;
-    if (opened === null || this.#dropping !== null) return;
+    if (opened?.tenure !== tenure) return;
     this.#opened = null;
+    this.#loss = reason;
+    this.#known = Math.max(this.#known, tenure.status().epoch);
     this.#dropping = this.#drop(opened).finally(() => {
       this.#dropping = null;
       this.#standBy();
@@ -335,9 +334,9 @@ export class StoreAccess implements Volume {
       log.error({ err: error }, 'what rested on a lost volume did not end in order'),
     );
     await this.#unused();
-    await close(opened).catch((error: unknown) =>
-      log.warn({ err: error }, 'the runtime database was not closed in order'),
-    );
+    await opened
+      .close()
+      .catch((error: unknown) => log.warn({ err: error }, 'the runtime database was not closed in order'));
   }
 
   #unused(): Promise<void> {
@@ -354,30 +353,25 @@ export class StoreAccess implements Volume {
   }
 
   #standBy(): void {
-    if (this.#isStopped || this.#standby !== null) return;
+    if (this.#stopping !== null || this.#standby !== null || this.#opened !== null) return;
     this.#standby = setTimeout(() => {
       this.#standby = null;
-      if (this.#opened !== null || this.#isStopped) return;
-      const before = this.#fault;
-      this.#tryOpen().then(
-        () => this.#standBy(),
-        (error: unknown) => {
-          if (this.#fault !== before) this.#input.log.error({ err: error }, 'the volume cannot be taken over');
-        },
-      );
-    }, standbyMs);
+      // What is wrong is in the log, and the next time is set.
+      void this.#tryOpen()
+        .catch(() => undefined)
+        .then(() => this.#standBy());
+    }, this.#standbyMs);
   }
 
   #requireOpened(): Opened {
     if (this.#opened !== null) return this.#opened;
-    throw this.#isStopped ? shuttingDown() : this.#owner === null ? storeTakenOver() : storeOwnedElsewhere(this.#owner);
+    if (this.#stopping !== null) throw shuttingDown();
+    throw this.#owner === null ? toProblem(this.#loss) : storeOwnedElsewhere(this.#owner);
   }
 
   #whyClosed(): string {
-    return (
-      this.#fault ??
-      (this.#owner === null ? 'the volume is not taken yet' : 'another instance is at work on the volume')
-    );
+    if (this.#owner !== null) return 'another instance is at work on the volume';
+    return this.#fault === null ? 'the volume is being taken over' : describeFault(this.#fault);
   }
 
   #explain(error: unknown): unknown {
@@ -392,19 +386,39 @@ export class StoreAccess implements Volume {
 
 type Attempt = { kind: 'open' } | { kind: 'owned_elsewhere'; owner: string };
 
-async function close({ tenure, database, files }: Opened): Promise<void> {
-  await tenure.end();
-  await database.close();
-  for (const file of files) await file.close();
+/** Null when it takes longer; what it then comes to is its owner's affair. */
+async function within<T>(ms: number, work: Promise<T>): Promise<T | null> {
+  const timer = new AbortController();
+  try {
+    return await Promise.race([work, sleep(ms, null, { signal: timer.signal })]);
+  } finally {
+    timer.abort();
+  }
 }
 
-function rejectTakenOver(error: unknown): never {
-  throw error instanceof TenureOver ? storeTakenOver() : error;
+function rejectLost(error: unknown): never {
+  throw error instanceof TenureOver ? toProblem(error) : error;
+}
+
+function toProblem(loss: TenureOver | null): Problem {
+  if (loss === null || loss.kind === 'taken') return storeTakenOver();
+  return new Problem('store_unavailable', `${loss.message}; if this was a change, it may have been stored`, {
+    cause: loss,
+  });
 }
 
 function unconfirmed(cause: unknown): Problem {
-  const detail = 'the persistent volume does not say whether it is still ours; nothing is answered from memory';
+  const detail = 'the persistent volume cannot be used; nothing is answered from memory';
   return new Problem('not_durable', detail, { cause });
+}
+
+/** `cause` is null when it only takes long. */
+function unavailable(cause: unknown): Problem {
+  const detail =
+    cause === null
+      ? 'the database is being read from the volume, or the volume does not answer'
+      : 'the database on the volume cannot be opened; the log says why';
+  return new Problem('store_unavailable', detail, { cause });
 }
 
 function shuttingDown(): Problem {

@@ -55,7 +55,8 @@ export async function createTask(deps: TaskDeps, input: CreateTask): Promise<Tas
     });
   if (inserted.kind === 'conversation_not_found') throw conversationNotFound(task.conversationId ?? '');
   try {
-    const refused = 'the task could not be written to the persistent volume; it was not made';
+    const refused =
+      'the task could not be written to the persistent volume and was withdrawn; look before you send it again';
     await durably(() => deps.volume.sync(), refused, { taskId: task.id });
     return inserted.task;
   } catch (error) {

@@ -32,7 +32,7 @@ describe('a full local disk', () => {
     fillDisk();
     const refused = await app.post('/chat', { message: 'large '.repeat(50_000), conversation_id });
     expectProblem(refused, 503, 'store_unavailable');
-    expect(refused.body).toMatchObject({ detail: 'the local disk is full; nothing was stored', retryable: true });
+    expect(refused.body).toMatchObject({ detail: 'the local disk is full; what was to be written now was not', retryable: true });
     expect(app.rows()).toEqual(before);
     expect(app.agent.requests).toHaveLength(1);
     const degraded = {

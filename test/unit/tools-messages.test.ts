@@ -194,7 +194,7 @@ describe.each(toolWays)('%s', (way) => {
     hold.release();
 
     expect({ text, isError }).toEqual({
-      text: 'the message could not be written to the persistent volume; it was not sent',
+      text: 'the message could not be written to the persistent volume and was withdrawn; look before you send it again',
       isError: true,
     });
     expect((await answer).outbound_messages).toEqual([]);

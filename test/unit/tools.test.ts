@@ -33,7 +33,7 @@ describe.each(toolWays)('%s', (way) => {
     const answer = await call('schedule_task', hourly);
 
     expect(answer).toEqual({
-      text: 'the task could not be written to the persistent volume; it was not made',
+      text: 'the task could not be written to the persistent volume and was withdrawn; look before you send it again',
       isError: true,
     });
     expect(app.rows()).toMatchObject({ scheduled_tasks: 0 });

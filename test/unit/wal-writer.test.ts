@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import fc from 'fast-check';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { appendNew } from '../../src/store/volume/snapshot.ts';
+import { Feed } from '../../src/store/volume/feed.ts';
 import { makeWalHeader } from '../../src/store/volume/wal-format.ts';
 import { WalReader } from '../../src/store/volume/wal-reader.ts';
 import { LogRemoved, WalWriter } from '../../src/store/volume/wal-writer.ts';
@@ -32,6 +32,7 @@ async function begin({ pageBytes = 512 } = {}) {
     db.close();
   });
   const reader = new WalReader(source);
+  const feed = new Feed(reader, writer);
   let n = 0;
   return {
     db,
@@ -44,7 +45,7 @@ async function begin({ pageBytes = 512 } = {}) {
       n += 1;
       db.prepare('insert into t values (?, randomblob(?))').run(n, bytes);
     },
-    append: () => appendNew(reader, writer),
+    append: () => feed.append(),
   };
 }
 
@@ -119,7 +120,7 @@ describe('what was appended', () => {
     onTestFinished(() => later.close());
     expect(later.bytesFlushed).toBe(before.length);
     insert(10);
-    await appendNew(reader, later);
+    await new Feed(reader, later).append();
     expect(readFileSync(wal).subarray(0, before.length)).toEqual(before);
     expect(later.bytesFlushed).toBe(statSync(wal).size);
     expect(seen(base)).toEqual(rows(db));

@@ -22,6 +22,6 @@ export function explainSqlite(error: unknown): SqliteFault | null {
   const code = error.errcode & 0xff;
   const fault = words[code];
   if (fault === undefined) return null;
-  const problem = new Problem('store_unavailable', `${fault}; nothing was stored`, { cause: error });
+  const problem = new Problem('store_unavailable', `${fault}; what was to be written now was not`, { cause: error });
   return { problem, isDamage: damageCodes.includes(code) };
 }

@@ -51,8 +51,8 @@ export async function createSqliteStore(input: { path: string }): Promise<Store>
 }
 
 function configure(connection: DatabaseSync): void {
-  // Free pages leave the file at each commit: a sync copies the whole file, and one large message that was withdrawn
-  // must not make every later copy as large. It takes effect in a new file, and in another with its next VACUUM.
+  // Free pages leave the file at each commit: a snapshot and a start copy the whole file, and what was once large must not
+  // make every later copy as large. It takes effect in a new file, and in another with its next VACUUM.
   // Set again, it would be written again.
   if (!shedsFreePages(connection)) connection.exec('PRAGMA auto_vacuum = FULL');
   // WAL, because what is committed is then what was appended to one file, which is how it reaches the volume. Folded in only
@@ -63,7 +63,7 @@ function configure(connection: DatabaseSync): void {
   // Local disk is not the durable copy: what survives a power cut is on the volume, flushed. A killed process loses
   // nothing either way, since what it wrote is in the kernel's cache.
   connection.exec('PRAGMA synchronous = OFF');
-  // What is deleted leaves the file, and with the next sync the volume, instead of lingering in free pages.
+  // What is deleted leaves the file, and with the next snapshot the volume, instead of lingering in free pages.
   connection.exec('PRAGMA secure_delete = ON');
 }
 

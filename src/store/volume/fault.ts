@@ -1,7 +1,6 @@
 /** What is wrong with a volume or a disk, in words for whoever looks at the server's health: without a path. */
 
-import { codeOf, isGone } from '../../lib/error-code.ts';
-import { messageOf } from './files.ts';
+import { codeOf, isGone, messageOf } from '../../lib/error-code.ts';
 import { LogRemoved } from './wal-writer.ts';
 
 const words: Record<string, string> = {

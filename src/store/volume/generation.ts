@@ -2,8 +2,8 @@
  * Makes the folder of a generation, and removes those that nobody can use again.
  *
  * - A folder is whole and flushed before the baton is passed to it; until then nobody reads it.
- * - A generation that follows by a takeover shares the base of the one before (a hard link: it never changes) and has a copy
- *   of its log, which the owner before may still be writing to.
+ * - A generation that follows by a takeover shares the base of the one before (a hard link: it never changes). Its log is what
+ *   was copied to local disk: the owner before may still write to its own, and cut it.
  * - Only numbers up to one's own are removed, never one's own folder: a number below can never be passed to again, and
  *   neither can another of the same number. What is above may be the next owner's.
  */
@@ -14,8 +14,7 @@ import { join } from 'node:path';
 import { codeOf, ifMissing, isGone } from '../../lib/error-code.ts';
 import type { Log } from '../../lib/log.ts';
 import { readBaton } from './baton.ts';
-import { flushFolder, writeFlushed } from './files.ts';
-import { copyBytes } from './hydrate.ts';
+import { copyBytes, flushFolder, writeFlushed } from './files.ts';
 import {
   basePath,
   damagedPath,
@@ -32,29 +31,29 @@ import {
   walNamePath,
   walPath,
 } from './layout.ts';
-import type { WalEnd } from './wal-writer.ts';
 
 /** Nobody who may not write opens it for writing by mistake: a person's sqlite3 would fold the log into it when it ends. */
 const baseMode = 0o444;
 
-/** So that the pages of a large base do not pile up in front of the flush of a small answer. */
-const flushEveryBytes = 32 * 1024 * 1024;
+/**
+ * So that the pages of a large base do not pile up in front of the flush of a small answer, nor until the kernel makes whoever
+ * writes next wait for them: that may be the event loop, in SQLite.
+ */
+const flushEveryBytes = 8 * 1024 * 1024;
 
-/** The next generation after a takeover: the same database, as far as `walEnd`. */
+/** The next generation after a takeover: the same base, and a log that was copied to `log` as far as it is valid. */
 export async function makeSuccessor(
   storeDir: string,
-  { from, to, walEnd }: { from: Generation; to: Generation; walEnd: WalEnd | null },
+  { from, to, log }: { from: Generation; to: Generation; log: string },
 ): Promise<void> {
   const [source, target] = [folderPath(storeDir, from), folderPath(storeDir, to)];
   await linkOrCopy(basePath(source), basePath(target));
-  await linkOrCopy(digestPath(source), digestPath(target)).catch(ifMissing(undefined));
+  await linkOrCopy(digestPath(source), digestPath(target));
   {
-    await using log = await open(walPath(target), 'wx');
-    if (walEnd !== null) {
-      await using written = await open(walPath(source), 'r');
-      await copyBytes(written, log, walEnd.offset);
-    }
-    await log.datasync();
+    await using valid = await open(log, 'r');
+    await using copy = await open(walPath(target), 'wx');
+    await copyBytes(valid, copy);
+    await copy.datasync();
   }
   await nameForPeople(target);
   await flushFolder(target);
@@ -70,7 +69,7 @@ export async function makeFromDatabase(
   let unflushed = 0;
   {
     await using base = await open(basePath(folder), 'wx', baseMode);
-    await copyBytes(database, base, Number.POSITIVE_INFINITY, async (chunk) => {
+    await copyBytes(database, base, async (chunk) => {
       signal.throwIfAborted();
       digest.update(chunk);
       unflushed += chunk.length;
@@ -154,9 +153,10 @@ export async function linkForPeople(
     for (let linked: string | null = null; ; ) {
       const baton = await readBaton(storeDir);
       if (baton === null || nameOf(baton.generation) === linked) return;
-      linked = nameOf(baton.generation);
       await symlink(linkTarget(baton.generation), temporary);
-      await rename(temporary, path);
+      // Whoever took over meanwhile may have cleared it away.
+      const isMade = await rename(temporary, path).then(() => true, ifMissing(false));
+      if (isMade) linked = nameOf(baton.generation);
       await flushFolder(storeDir);
     }
   } catch (error) {

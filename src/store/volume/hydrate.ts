@@ -8,10 +8,11 @@
  */
 
 import { createHash } from 'node:crypto';
-import { type FileHandle, mkdir, open, readFile, rm } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
+import { mkdir, open, readFile, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { ifMissing, isGone } from '../../lib/error-code.ts';
+import { copyBytes } from './files.ts';
 import { inspectDatabase, type Kind } from './inspect.ts';
 import { basePath, digestPath, walPath } from './layout.ts';
 import { readLease } from './lease.ts';
@@ -20,7 +21,6 @@ import type { WalEnd } from './wal-writer.ts';
 
 /** The database, its log, and what SQLite keeps beside them. */
 const suffixes = ['-wal', '-shm', '-journal', ''];
-const chunkBytes = 1024 * 1024;
 
 export class Damaged extends Error {
   constructor(message: string) {
@@ -29,12 +29,13 @@ export class Damaged extends Error {
   }
 }
 
-export type Hydrated = {
+export type Fetched = {
   bytes: number;
   /** Where the generation's log ends, as far as it is valid; null for an empty one. */
   walEnd: WalEnd | null;
-  /** What was found wrong, in words, and could be left out; null when nothing was. */
-  damage: string | null;
+  isBaseAsWritten: boolean;
+  /** What of the log is missing though it was flushed, in words; null when nothing is. */
+  lost: string | null;
 };
 
 export async function clearLocal(localDbPath: string): Promise<void> {
@@ -42,28 +43,45 @@ export async function clearLocal(localDbPath: string): Promise<void> {
   for (const suffix of suffixes) await rm(`${localDbPath}${suffix}`, { force: true });
 }
 
-/** The generation in `folder`, whose owner is sealed off. Rejects with `Damaged` when it holds no whole database. */
-export async function hydrateGeneration(folder: string, localDbPath: string): Promise<Hydrated> {
-  refuseSamePath(basePath(folder), localDbPath);
+/**
+ * The base and, beside it, the log as far as it is valid: for `foldIn`. Each is read once, whatever becomes of it meanwhile.
+ * Rejects with `Damaged` when either is not there.
+ */
+export async function fetchGeneration(folder: string, localDbPath: string): Promise<Fetched> {
   await clearLocal(localDbPath);
   const base = await copyBase(folder, localDbPath);
   // Before the log: whoever is still at work in the folder appends first and then says so.
-  const lease = await readLease(folder);
-  const log = await copyLog(folder, `${localDbPath}-wal`);
-  const isShort = log.walEnd === null ? (lease?.flushed ?? 0) > 0 : log.walEnd.offset < (lease?.flushed ?? 0);
-  const lost = isShort
-    ? `${walPath(folder)} is damaged: ${log.walEnd?.offset ?? 0} bytes of it are valid, and ${lease?.flushed} were written`
-    : null;
-  if (base.isAsWritten) foldLog(localDbPath);
-  else requireWhole(localDbPath, basePath(folder));
-  const changed = base.isAsWritten ? null : `${basePath(folder)} is not as PicoClaw wrote it, but whole`;
-  const damage = [changed, lost].filter((text) => text !== null).join('; ');
-  return { bytes: base.bytes + log.bytes, walEnd: log.walEnd, damage: damage === '' ? null : damage };
+  const flushed = (await readLease(folder))?.flushed ?? 0;
+  const log = await copyLog(folder, localLogPath(localDbPath));
+  const valid = log.walEnd?.offset ?? 0;
+  const lost =
+    valid < flushed
+      ? `${walPath(folder)} is damaged: ${valid} bytes of it are valid, and ${flushed} were written`
+      : null;
+  return { bytes: base.bytes + log.bytes, walEnd: log.walEnd, isBaseAsWritten: base.isAsWritten, lost };
+}
+
+/**
+ * Makes what was fetched one file. Returns what was found wrong, in words, and could be left out; null when nothing was.
+ * Throws `Damaged` when it is no whole database.
+ */
+export function foldIn(folder: string, localDbPath: string, { isBaseAsWritten, lost }: Fetched): string | null {
+  if (isBaseAsWritten) {
+    foldLog(localDbPath);
+    return lost;
+  }
+  requireWhole(localDbPath, basePath(folder));
+  const changed = `${basePath(folder)} is not as PicoClaw wrote it, but whole`;
+  return lost === null ? changed : `${changed}; ${lost}`;
+}
+
+/** Where `fetchGeneration` puts the log. */
+export function localLogPath(localDbPath: string): string {
+  return `${localDbPath}-wal`;
 }
 
 /** The single file of an earlier version. Null when there is none; rejects with `Damaged`. */
 export async function hydrateFlat(source: string, localDbPath: string): Promise<{ kind: Kind; bytes: number } | null> {
-  refuseSamePath(source, localDbPath);
   await clearLocal(localDbPath);
   const bytes = await copyFile(source, localDbPath).catch(ifMissing(null));
   if (bytes === null) return null;
@@ -86,52 +104,25 @@ async function copyBase(folder: string, target: string): Promise<{ bytes: number
   return { bytes, isAsWritten: written.startsWith(digest.digest('hex')) };
 }
 
-/** Only what is valid: the tail of an append that was cut off is left out. */
+/** Only what is valid: the tail of an append that was cut off is left out. Found on the copy, which nobody else writes to. */
 async function copyLog(folder: string, target: string): Promise<{ bytes: number; walEnd: WalEnd | null }> {
-  let file: FileHandle;
-  try {
-    file = await open(walPath(folder), 'r');
-  } catch (error) {
+  const bytes = await copyFile(walPath(folder), target).catch((error: unknown) => {
     if (isGone(error)) throw new Damaged(`${walPath(folder)} is not there`);
     throw error;
-  }
-  try {
-    const stretch = await new WalReader(file).look();
-    if (stretch === null) return { bytes: 0, walEnd: null };
-    const { header, to: offset, checksum } = stretch;
-    await using copy = await open(target, 'wx');
-    await copyBytes(file, copy, offset);
-    return { bytes: offset, walEnd: { header, offset, checksum } };
-  } finally {
-    await file.close();
-  }
+  });
+  await using copy = await open(target, 'r+');
+  const stretch = await new WalReader(copy).look();
+  await copy.truncate(stretch?.to ?? 0);
+  if (stretch === null) return { bytes, walEnd: null };
+  const { header, to: offset, checksum } = stretch;
+  return { bytes, walEnd: { header, offset, checksum } };
 }
 
 async function copyFile(source: string, target: string, onChunk?: (chunk: Buffer) => void): Promise<number> {
   await using from = await open(source, 'r');
   await using to = await open(target, 'wx');
   // Awaited here: the handles are closed when this function is left.
-  return await copyBytes(from, to, Number.POSITIVE_INFINITY, onChunk);
-}
-
-/** A piece at a time, so that the event loop goes on. Returns how many bytes there were. */
-export async function copyBytes(
-  from: FileHandle,
-  to: FileHandle,
-  bytes: number,
-  onChunk?: (chunk: Buffer) => void | Promise<void>,
-): Promise<number> {
-  const buffer = Buffer.allocUnsafe(chunkBytes);
-  let copied = 0;
-  while (copied < bytes) {
-    const { bytesRead } = await from.read(buffer, 0, Math.min(chunkBytes, bytes - copied), copied);
-    if (bytesRead === 0) break;
-    const chunk = buffer.subarray(0, bytesRead);
-    await to.writev([chunk], copied);
-    copied += bytesRead;
-    await onChunk?.(chunk);
-  }
-  return copied;
+  return await copyBytes(from, to, onChunk);
 }
 
 /** As `inspectDatabase`, which folds the log in. */
@@ -151,9 +142,4 @@ function foldLog(localDbPath: string): void {
   } finally {
     db.close();
   }
-}
-
-function refuseSamePath(source: string, localDbPath: string): void {
-  if (resolve(source) === resolve(localDbPath))
-    throw new Error(`LOCAL_DB_PATH is ${source}, the durable copy itself; set it to a path on local disk`);
 }

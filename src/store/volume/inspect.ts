@@ -7,7 +7,7 @@
 
 import { closeSync, existsSync, fstatSync, openSync, readSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
-import { messageOf } from './files.ts';
+import { messageOf } from '../../lib/error-code.ts';
 
 export type Kind = 'v1' | 'v2';
 export type Inspection = { kind: Kind } | { fault: string };

@@ -57,12 +57,12 @@ export async function readLease(folder: string): Promise<Lease | null> {
 /** The other instance that is at work under this lease; null when there is none, or none any more. */
 export async function findHolder(
   lease: Lease | null,
-  input: { storeDir: string; self: Instance },
+  input: { storeDir: string; self: Instance; patienceMs?: number },
 ): Promise<Instance | null> {
   if (lease === null || lease.state === 'idle') return null;
   if (isDeepStrictEqual(lease.owner, input.self) || isDead(lease.owner)) return null;
   const ageMs = (await readFileClock(input.storeDir)) - lease.writtenAtMs;
-  return ageMs > leaseMs ? null : lease.owner;
+  return ageMs > (input.patienceMs ?? leaseMs) ? null : lease.owner;
 }
 
 /** The time that the file system gives to what is written now. */

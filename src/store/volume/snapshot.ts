@@ -9,6 +9,7 @@
 import type { FileHandle } from 'node:fs/promises';
 import type { DatabaseSync } from 'node:sqlite';
 import type { Log } from '../../lib/log.ts';
+import { Feed } from './feed.ts';
 import { discard, makeFolder, makeFromDatabase } from './generation.ts';
 import type { Instance } from './instance.ts';
 import { type Generation, generationAfter, walPath } from './layout.ts';
@@ -25,7 +26,7 @@ export type RuntimeDatabase = {
 };
 
 /** All but the latest commits, which are appended when nothing else is. */
-export type Snapshot = { generation: Generation; source: WalReader; writer: WalWriter; lease: LeaseFile };
+export type Snapshot = { generation: Generation; feed: Feed; lease: LeaseFile };
 
 /** What is left to be appended while others wait. */
 const smallBytes = 256 * 1024;
@@ -42,28 +43,17 @@ export async function makeSnapshot(input: {
   const { storeDir, database, owner, signal, log } = input;
   const generation = generationAfter(input.after);
   const folder = await makeFolder(storeDir, generation);
-  const source = new WalReader(database.wal);
-  const writer = new WalWriter(walPath(folder), null);
+  const feed = new Feed(new WalReader(database.wal), new WalWriter(walPath(folder), null));
   try {
     await makeFromDatabase(storeDir, { database: database.base, to: generation, signal });
     for (let round = 0; round < maxCatchUps; round += 1) {
       signal.throwIfAborted();
-      if ((await appendNew(source, writer)) < smallBytes) break;
+      if ((await feed.append()) < smallBytes) break;
     }
-    return { generation, source, writer, lease: new LeaseFile({ folder, owner, log }) };
+    return { generation, feed, lease: new LeaseFile({ folder, owner, log }) };
   } catch (error) {
-    await writer.close().catch(() => undefined);
+    await feed.writer.close().catch(() => undefined);
     await discard(storeDir, generation);
     throw error;
   }
-}
-
-/** Copies whole transactions that are new in one log to the end of another, flushed. Returns how many bytes there were. */
-export async function appendNew(source: WalReader, writer: WalWriter): Promise<number> {
-  const stretch = await source.look();
-  if (stretch === null) return 0;
-  for await (const frames of source.read(stretch)) await writer.append(frames, stretch.header.pageBytes);
-  await writer.flush();
-  source.take(stretch);
-  return stretch.to - stretch.from;
 }

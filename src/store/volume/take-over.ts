@@ -5,13 +5,15 @@
  *
  * - From the seal on, whoever owned the volume is answered "no longer" when it looks after its next flush; what it had
  *   flushed before that look is read here.
- * - A takeover that dies leaves the volume as it was, and a sealed baton, which another may seal over.
+ * - A takeover that dies leaves a sealed baton, which another may seal over, and nothing else changed.
+ * - What the owner before is still doing to its own folder does not matter: each of its files is read once.
  * - Nothing of the generation before is removed until the baton is passed and flushed.
  */
 
 import { open } from 'node:fs/promises';
+import { relative, resolve } from 'node:path';
 import type { Log } from '../../lib/log.ts';
-import { type Baton, createBaton, flushBaton, passBaton, readBaton } from './baton.ts';
+import { type Baton, createBaton, flushBaton, isSameBaton, passBaton, readBaton } from './baton.ts';
 import {
   discard,
   keepDamaged,
@@ -22,7 +24,7 @@ import {
   makeSuccessor,
   removeOutdated,
 } from './generation.ts';
-import { Damaged, hydrateFlat, hydrateGeneration } from './hydrate.ts';
+import { Damaged, fetchGeneration, foldIn, hydrateFlat, localLogPath } from './hydrate.ts';
 import type { Instance } from './instance.ts';
 import { keepVersion1 } from './keep-version1.ts';
 import { flatPath, folderPath, type Generation, generationAfter, nameOf } from './layout.ts';
@@ -36,6 +38,10 @@ export type TakeOverInput = {
   log: Log;
   /** Makes a database of the current schema at the path: from the one of 1.x that is there, or from nothing. */
   createDatabase: (path: string) => Promise<void>;
+  /** The highest number that this instance has known: a volume that holds less is not the one that it was. */
+  known: number;
+  /** After this much silence an instance at work is taken for dead or frozen. */
+  patienceMs: number;
 };
 
 export type TakenOver = {
@@ -58,7 +64,8 @@ export type TakeOverOutcome =
 /** One attempt, without waiting. Rejects when the volume cannot be read or written, or holds nothing that is whole. */
 export async function takeOver(input: TakeOverInput): Promise<TakeOverOutcome> {
   const { storeDir, self, log } = input;
-  const found = await findBaton(storeDir);
+  refuseLocalInside(input);
+  const found = await findBaton(input);
   const owner = await findOwner(found, input);
   if (owner !== null) return { kind: 'owned_elsewhere', owner };
 
@@ -67,10 +74,12 @@ export async function takeOver(input: TakeOverInput): Promise<TakeOverOutcome> {
   // Whoever finds the baton sealed sees by this lease that the takeover goes on.
   const lease = new LeaseFile({ folder, owner: self, log });
   const sealed: Baton = { generation: found.generation, sealedFor: to.nonce };
+  let isSealed = false;
   let mayBePassed = false;
   try {
     await lease.take();
-    if (!(await passBaton(storeDir, found, sealed))) {
+    isSealed = await passBaton(storeDir, found, sealed);
+    if (!isSealed) {
       await abandon(storeDir, to, lease);
       return { kind: 'outrun' };
     }
@@ -90,12 +99,18 @@ export async function takeOver(input: TakeOverInput): Promise<TakeOverOutcome> {
     // An error says nothing of what a file server does in the end: the folder may be the one in use.
     if (mayBePassed) await lease.letGo();
     else await abandon(storeDir, to, lease);
+    if (isSealed && !mayBePassed && (await isSealedOver(storeDir, sealed))) return { kind: 'outrun' };
     throw error;
   }
 }
 
-async function findBaton(storeDir: string): Promise<Baton> {
+async function findBaton({ storeDir, known }: TakeOverInput): Promise<Baton> {
   const found = await readBaton(storeDir);
+  if (known > (found?.generation.number ?? 0))
+    throw new Error(
+      `${storeDir} holds less than this server has seen there (generation ${known}); is the volume mounted? ` +
+        'If it was restored from a backup on purpose, restart the server',
+    );
   if (found !== null) return found;
   const generations = await listGenerations(storeDir);
   // Looked at again: another instance may be making the first of them.
@@ -108,14 +123,24 @@ async function findBaton(storeDir: string): Promise<Baton> {
   return (await readBaton(storeDir)) ?? Promise.reject(new Error(`${storeDir}/baton was removed`));
 }
 
+/** By an instance that took this one for dead: then what failed here failed because of it. */
+async function isSealedOver(storeDir: string, sealed: Baton): Promise<boolean> {
+  const now = await readBaton(storeDir).catch(() => null);
+  return now !== null && !isSameBaton(now, sealed);
+}
+
 /** Whoever is at work: in the generation in use, or on taking it over. */
 export async function findOwner(
   baton: Baton,
-  { storeDir, self }: Pick<TakeOverInput, 'storeDir' | 'self'>,
+  { storeDir, self, patienceMs }: Pick<TakeOverInput, 'storeDir' | 'self'> & { patienceMs?: number },
 ): Promise<Instance | null> {
   const at =
     baton.sealedFor === null ? baton.generation : { number: baton.generation.number + 1, nonce: baton.sealedFor };
-  return findHolder(await readLease(folderPath(storeDir, at)), { storeDir, self });
+  return findHolder(await readLease(folderPath(storeDir, at)), {
+    storeDir,
+    self,
+    ...(patienceMs === undefined ? {} : { patienceMs }),
+  });
 }
 
 type Made = Pick<TakenOver, 'walEnd' | 'found' | 'bytes' | 'damage'> & {
@@ -132,15 +157,20 @@ async function makeNext(input: TakeOverInput, from: Generation, to: Generation):
   const faults: string[] = [];
   for (const source of [from, ...older]) {
     try {
-      const { walEnd, bytes, damage } = await hydrateGeneration(folderPath(storeDir, source), localDbPath);
+      const folder = folderPath(storeDir, source);
+      const fetched = await fetchGeneration(folder, localDbPath);
+      const { walEnd, bytes, isBaseAsWritten, lost } = fetched;
+      const isWhole = isBaseAsWritten && lost === null;
+      // While the log is still beside the base.
+      if (isWhole) await makeSuccessor(storeDir, { from: source, to, log: localLogPath(localDbPath) });
+      const damage = foldIn(folder, localDbPath, fetched);
+      if (!isWhole) await makeFromLocal(input, to);
       if (damage !== null) {
         damaged.push(source);
         faults.push(damage);
       }
-      if (damage === null) await makeSuccessor(storeDir, { from: source, to, walEnd });
-      else await makeFromLocal(input, to);
       return {
-        walEnd: damage === null ? walEnd : null,
+        walEnd: isWhole ? walEnd : null,
         bytes,
         found: 'v2',
         damaged,
@@ -179,6 +209,11 @@ async function makeFromLocal({ storeDir, localDbPath }: TakeOverInput, to: Gener
 async function abandon(storeDir: string, to: Generation, lease: LeaseFile): Promise<void> {
   await lease.letGo();
   await discard(storeDir, to);
+}
+
+function refuseLocalInside({ storeDir, localDbPath }: TakeOverInput): void {
+  if (!relative(resolve(storeDir), resolve(localDbPath)).startsWith('..'))
+    throw new Error(`LOCAL_DB_PATH is ${localDbPath}, inside STORE_DIR; set it to a path on local disk`);
 }
 
 function refusal(fault: string, storeDir: string): string {

@@ -11,18 +11,20 @@
  * - What the tenure does in the background ends with it. Over once, it is over for good.
  */
 
+import type { DatabaseSync } from 'node:sqlite';
 import pLimit from 'p-limit';
 import type { Clock } from '../../lib/clock.ts';
+import { messageOf } from '../../lib/error-code.ts';
 import type { Log } from '../../lib/log.ts';
 import { Rounds } from '../../lib/rounds.ts';
 import { flushBaton, isSameBaton, passBaton, readBaton } from './baton.ts';
 import { describeFault } from './fault.ts';
-import { messageOf } from './files.ts';
+import { Feed } from './feed.ts';
 import { discard, linkForPeople, removeOutdated } from './generation.ts';
 import type { Instance } from './instance.ts';
 import { batonPath, folderPath, type Generation, nameOf, walPath } from './layout.ts';
 import type { LeaseFile } from './lease.ts';
-import { appendNew, makeSnapshot, type RuntimeDatabase, type Snapshot } from './snapshot.ts';
+import { makeSnapshot, type RuntimeDatabase, type Snapshot } from './snapshot.ts';
 import type { TakenOver } from './take-over.ts';
 import { SyncFailed, TenureOver, type VolumeStatus } from './volume.ts';
 import { RestartedElsewhere, WalReader } from './wal-reader.ts';
@@ -37,7 +39,7 @@ export type TenureInput = {
   clock: Clock;
   log: Log;
   /** Called once, when the tenure is over without having been ended. */
-  onOver: () => void;
+  onOver: (reason: TenureOver) => void;
 };
 
 type TenureStatus = Pick<
@@ -73,16 +75,16 @@ export class Tenure {
   /** A takeover is work. */
   #isInUse = true;
   #watch: NodeJS.Timeout | null = null;
-  #writer: WalWriter;
-  #source: WalReader;
+  #feed: Feed;
   /** What is done in the background: a checkpoint or a snapshot. */
   #chore: Promise<void> | null = null;
   #mustSnapshot = false;
-  /** The log's size at which the next snapshot is tried. */
-  #snapshotAtBytes = 0;
+  #choresNotBefore = 0;
+  #choreRetryMs = firstRetryMs;
+  #checkpointAtBytes = checkpointBytes;
   #retry: NodeJS.Timeout | null = null;
   #retryMs = firstRetryMs;
-  #over: string | null = null;
+  #over: TenureOver | null = null;
   #status: TenureStatus;
 
   constructor(input: TenureInput) {
@@ -90,8 +92,10 @@ export class Tenure {
     this.#input = input;
     this.#generation = taken.generation;
     this.#lease = taken.lease;
-    this.#writer = new WalWriter(walPath(folderPath(storeDir, taken.generation)), taken.walEnd);
-    this.#source = new WalReader(database.wal);
+    this.#feed = new Feed(
+      new WalReader(database.wal),
+      new WalWriter(walPath(folderPath(storeDir, taken.generation)), taken.walEnd),
+    );
     this.#status = {
       durable: true,
       epoch: taken.generation.number,
@@ -99,7 +103,7 @@ export class Tenure {
       fault: null,
       syncMs: null,
       databaseBytes,
-      walBytes: this.#writer.bytesFlushed,
+      walBytes: this.#feed.writer.bytesFlushed,
       lastSnapshot: null,
     };
   }
@@ -110,8 +114,16 @@ export class Tenure {
   }
 
   /** Looks whether the volume is still this instance's. Rejects as `sync` does. */
-  confirm(): Promise<void> {
+  look(): Promise<void> {
     return this.#patiently(this.#looks.join());
+  }
+
+  /**
+   * What was read may be answered: it is on the volume, and that is still this instance's. While the volume cannot be written,
+   * only the latter is asked for. Rejects as `sync` does.
+   */
+  confirm(): Promise<void> {
+    return this.#status.durable ? this.sync() : this.look();
   }
 
   status(): TenureStatus {
@@ -125,23 +137,23 @@ export class Tenure {
     void (isInUse ? this.#lease.take() : this.#lease.letGo());
     if (this.#watch !== null) clearInterval(this.#watch);
     // A run may work for minutes without a sync; if the volume is lost meanwhile, it works in vain.
-    this.#watch = isInUse ? setInterval(() => void this.confirm().catch(() => undefined), watchMs) : null;
+    this.#watch = isInUse ? setInterval(() => void this.look().catch(() => undefined), watchMs) : null;
   }
 
   /** What is on local disk cannot be relied on. */
   giveUp(reason: string): void {
-    this.#lose(reason);
+    this.#lose(new TenureOver(reason, 'given up'));
   }
 
   /** Resolves when nothing of it is at work. Idempotent. */
   async end(): Promise<void> {
-    this.#over ??= 'it has ended';
+    this.#over ??= new TenureOver('the tenure has ended', 'given up');
     this.#ending.abort();
     if (this.#retry !== null) clearTimeout(this.#retry);
     if (this.#watch !== null) clearInterval(this.#watch);
     await this.#chore;
     await this.#alone(async () => {
-      await this.#writer.close();
+      await this.#feed.writer.close();
       await this.#lease.letGo();
     });
   }
@@ -163,7 +175,7 @@ export class Tenure {
           : {
               lastSyncAt: this.#input.clock.now(),
               syncMs: performance.now() - startedAt,
-              walBytes: this.#writer.bytesFlushed,
+              walBytes: this.#feed.writer.bytesFlushed,
             }),
       };
       this.#retryMs = firstRetryMs;
@@ -175,8 +187,8 @@ export class Tenure {
 
   /** Everything committed so far; returns how many bytes there were. */
   async #append(): Promise<number> {
-    const appended = await appendNew(this.#source, this.#writer);
-    this.#lease.noteFlushed(this.#writer.bytesFlushed);
+    const appended = await this.#feed.append();
+    this.#lease.noteFlushed(this.#feed.writer.bytesFlushed);
     return appended;
   }
 
@@ -192,7 +204,7 @@ export class Tenure {
       // A snapshot may have passed the baton on between the listing and here.
       if (this.#generation === before) break;
     }
-    throw this.#lose('another instance has taken the volume over');
+    throw this.#lose(new TenureOver('another instance has taken the volume over', 'taken'));
   }
 
   /**
@@ -208,22 +220,27 @@ export class Tenure {
   }
 
   #requireHeld(): void {
-    if (this.#over !== null) throw new TenureOver(this.#over);
+    if (this.#over !== null) throw this.#over;
   }
 
-  #lose(reason: string): TenureOver {
+  /** The first reason stands. */
+  #lose(reason: TenureOver): TenureOver {
     if (this.#over === null) {
       this.#over = reason;
-      this.#status = { ...this.#status, durable: false, fault: reason };
-      this.#input.log.warn({ generation: nameOf(this.#generation), reason }, 'the volume is not ours any more');
-      this.#input.onOver();
+      const { message } = reason;
+      this.#status = { ...this.#status, durable: false, fault: message };
+      this.#input.log.warn(
+        { generation: nameOf(this.#generation), reason: message },
+        'the volume is not ours any more',
+      );
+      this.#input.onOver(reason);
     }
-    return new TenureOver(reason);
+    return this.#over;
   }
 
   #fail(error: unknown): Error {
     if (error instanceof TenureOver) return error;
-    if (error instanceof RestartedElsewhere) return this.#lose(error.message);
+    if (error instanceof RestartedElsewhere) return this.#lose(new TenureOver(error.message, 'given up'));
     if (error instanceof LogRemoved) this.#mustSnapshot = true;
     const failure = new SyncFailed(`${this.#input.storeDir} cannot be used: ${messageOf(error)}`, error);
     this.#status = { ...this.#status, durable: false, fault: describeFault(error) };
@@ -250,6 +267,7 @@ export class Tenure {
       timer = setTimeout(() => {
         const fault = `the volume has not answered for ${patienceMs / 1000} s`;
         this.#status = { ...this.#status, durable: false, fault };
+        this.#retryLater();
         reject(new SyncFailed(`${this.#input.storeDir}: ${fault}`, null));
       }, patienceMs);
     });
@@ -262,52 +280,76 @@ export class Tenure {
 
   #beginChore(): void {
     if (this.#chore !== null || this.#over !== null) return;
-    const isSnapshotDue =
-      this.#mustSnapshot ||
-      this.#writer.wasFolded ||
-      this.#writer.bytesFlushed > Math.max(this.#snapshotAtBytes, this.#snapshotThreshold());
-    if (!isSnapshotDue && this.#source.bytesTaken < checkpointBytes) return;
-    const work = isSnapshotDue ? this.#snapshot() : this.#checkpoint().then(() => undefined);
+    const chore = this.#decideChore();
+    if (chore === null) return;
+    const work = chore === 'snapshot' ? this.#snapshot() : this.#checkpoint();
     this.#chore = work
+      .then(() => {
+        this.#choreRetryMs = firstRetryMs;
+      })
       .catch(async (error: unknown) => this.#choreFailed(await this.#orLost(error)))
       .finally(() => {
         this.#chore = null;
       });
   }
 
+  #decideChore(): 'snapshot' | 'checkpoint' | null {
+    if (performance.now() < this.#choresNotBefore) return null;
+    const { writer, source } = this.#feed;
+    const snapshotBytes = Math.max(smallestSnapshotBytes, this.#status.databaseBytes * snapshotShare);
+    if (this.#mustSnapshot || writer.wasFolded || writer.bytesFlushed > snapshotBytes) return 'snapshot';
+    return source.bytesTaken < this.#checkpointAtBytes ? null : 'checkpoint';
+  }
+
+  /** The log goes on as it is meanwhile. */
   #choreFailed(error: unknown): void {
     if (this.#over !== null) return;
     if (error instanceof RestartedElsewhere) {
-      this.#lose(error.message);
+      this.#lose(new TenureOver(error.message, 'given up'));
       return;
     }
-    // The log goes on as it is; it is tried again when that has grown by as much once more.
-    this.#snapshotAtBytes = this.#writer.bytesFlushed + this.#snapshotThreshold();
+    this.#choresNotBefore = performance.now() + this.#choreRetryMs;
+    this.#choreRetryMs = Math.min(this.#choreRetryMs * 2, longestRetryMs);
     this.#input.log.error(
       { err: error },
       'a snapshot could not be made; the volume is whole without it, its log grows',
     );
   }
 
-  #snapshotThreshold(): number {
-    return Math.max(smallestSnapshotBytes, this.#status.databaseBytes * snapshotShare);
+  /**
+   * Folds the runtime database's log in. False when somebody else's reading keeps it from being all folded in. While the
+   * connection is held nothing waits for the volume: whoever asks for health needs it too.
+   */
+  #checkpoint(): Promise<boolean> {
+    return this.#alone(async () => {
+      this.#requireHeld();
+      // What is folded in reaches the volume through the log alone, unless a snapshot must follow.
+      if (!this.#mustSnapshot) await this.#append();
+      const isFolded = await this.#input.database.exclusively(async (connection) => {
+        await this.#feed.keep();
+        return this.#fold(connection);
+      });
+      const { size } = await this.#input.database.base.stat();
+      this.#status = { ...this.#status, databaseBytes: size };
+      if (!this.#mustSnapshot) await this.#append();
+      return isFolded;
+    });
   }
 
-  /** Folds the runtime database's log in. False when somebody else's reading keeps it from being all folded in. */
-  #checkpoint(): Promise<boolean> {
-    return this.#alone(() =>
-      this.#input.database.exclusively(async (connection) => {
-        this.#requireHeld();
-        // What is folded in reaches the volume through the log alone, unless a snapshot must follow.
-        if (!this.#mustSnapshot) await this.#append();
-        const row = connection.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get();
-        const isFolded = row?.log === row?.checkpointed;
-        if (isFolded) this.#source.expectRestart();
-        const { size } = await this.#input.database.base.stat();
-        this.#status = { ...this.#status, databaseBytes: size };
-        return isFolded && row?.busy === 0;
-      }),
-    );
+  /** Without waiting for somebody else's reading: that would stop the event loop. */
+  #fold(connection: DatabaseSync): boolean {
+    const waits = Number(connection.prepare('PRAGMA busy_timeout').get()?.timeout);
+    connection.exec('PRAGMA busy_timeout = 0');
+    try {
+      const row = connection.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get();
+      if (row?.log === row?.checkpointed) this.#feed.source.expectRestart();
+      const isFolded = row?.busy === 0;
+      // What keeps it from being folded in may last: no use in trying at every sync.
+      this.#checkpointAtBytes = checkpointBytes + (isFolded ? 0 : this.#feed.source.bytesTaken);
+      return isFolded;
+    } finally {
+      connection.exec(`PRAGMA busy_timeout = ${waits}`);
+    }
   }
 
   async #snapshot(): Promise<void> {
@@ -333,15 +375,18 @@ export class Tenure {
     await removeOutdated(storeDir, this.#generation, log);
   }
 
-  async #passTo({ generation: to, source, writer, lease }: Snapshot): Promise<void> {
+  async #passTo({ generation: to, feed, lease }: Snapshot): Promise<void> {
     const { storeDir } = this.#input;
+    const leave = async () => {
+      await feed.writer.close().catch(() => undefined);
+      await lease.letGo();
+    };
     try {
       this.#requireHeld();
-      await appendNew(source, writer);
+      await feed.append();
       await (this.#isInUse ? lease.take() : lease.letGo());
     } catch (error) {
-      await writer.close().catch(() => undefined);
-      await lease.letGo();
+      await leave();
       await discard(storeDir, to);
       throw error;
     }
@@ -349,24 +394,26 @@ export class Tenure {
     try {
       const from = { generation: this.#generation, sealedFor: null };
       if (!(await passBaton(storeDir, from, { generation: to, sealedFor: null })))
-        throw this.#lose('another instance has taken the volume over');
+        throw this.#lose(new TenureOver('another instance has taken the volume over', 'taken'));
     } catch (error) {
-      await writer.close().catch(() => undefined);
-      await lease.letGo();
       // A file server may still do what it has not answered: on the old log nothing may be acknowledged any more.
-      throw error instanceof TenureOver ? error : this.#lose(`the baton could not be passed on: ${messageOf(error)}`);
+      const over = this.#lose(
+        error instanceof TenureOver
+          ? error
+          : new TenureOver(`the baton could not be passed on: ${messageOf(error)}`, 'given up'),
+      );
+      await leave();
+      throw over;
     } finally {
       this.#passingTo = null;
     }
-    const before = { writer: this.#writer, lease: this.#lease };
+    const before = { writer: this.#feed.writer, lease: this.#lease };
     this.#isBatonFlushed = false;
     this.#mustSnapshot = false;
-    this.#snapshotAtBytes = 0;
     this.#generation = to;
-    this.#writer = writer;
-    this.#source = source;
+    this.#feed = feed;
     this.#lease = lease;
-    this.#status = { ...this.#status, epoch: to.number, walBytes: writer.bytesFlushed };
+    this.#status = { ...this.#status, epoch: to.number, walBytes: feed.writer.bytesFlushed };
     // Idle or not may have changed while the lease was written.
     void (this.#isInUse ? lease.take() : lease.letGo());
     await before.lease.letGo();

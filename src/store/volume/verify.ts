@@ -6,9 +6,9 @@
  */
 
 import { DatabaseSync } from 'node:sqlite';
+import { messageOf } from '../../lib/error-code.ts';
 import { isSameBaton, readBaton } from './baton.ts';
-import { messageOf } from './files.ts';
-import { clearLocal, Damaged, hydrateFlat, hydrateGeneration } from './hydrate.ts';
+import { clearLocal, Damaged, fetchGeneration, foldIn, hydrateFlat } from './hydrate.ts';
 import { flatPath, folderPath } from './layout.ts';
 
 export type VerifyInput = {
@@ -65,8 +65,11 @@ async function verifyOnce(input: VerifyInput): Promise<Verdict | null> {
 }
 
 async function copy({ storeDir, copyPath }: VerifyInput, generation: Parameters<typeof folderPath>[1] | null) {
-  if (generation !== null)
-    return { ...(await hydrateGeneration(folderPath(storeDir, generation), copyPath)), kind: 'v2' as const };
+  if (generation !== null) {
+    const folder = folderPath(storeDir, generation);
+    const fetched = await fetchGeneration(folder, copyPath);
+    return { bytes: fetched.bytes, damage: foldIn(folder, copyPath, fetched), kind: 'v2' as const };
+  }
   const flat = await hydrateFlat(flatPath(storeDir), copyPath);
   return flat === null ? null : { ...flat, damage: null };
 }

@@ -5,7 +5,7 @@
  * - `sync` resolves only when everything committed to the runtime database before the call is on the volume, flushed, and
  *   the volume was still this instance's after that.
  * - At every instant the volume holds a whole database with everything that `sync` has resolved for. Plain `sqlite3` opens it.
- * - Nothing else touches the volume but `confirm`, which lists one folder: no health check does.
+ * - No health check touches the volume.
  */
 
 export type VolumeStatus = {
@@ -44,8 +44,12 @@ export class SyncFailed extends Error {
 
 /** The volume is not this instance's any more, and neither is what it holds in memory or on local disk. */
 export class TenureOver extends Error {
-  constructor(message: string) {
+  /** Whether another instance has it, or this one could not go on with what it had. */
+  readonly kind: 'taken' | 'given up';
+
+  constructor(message: string, kind: TenureOver['kind']) {
     super(message);
     this.name = 'TenureOver';
+    this.kind = kind;
   }
 }

@@ -44,9 +44,9 @@ export class WalReader {
     this.#file = file;
   }
 
-  /** Of whole transactions that were taken, the header included; 0 before the first. */
+  /** Of whole transactions that were taken and are not in the database yet, the header included. */
   get bytesTaken(): number {
-    return this.#header === null ? 0 : this.#offset;
+    return this.#mayRestart ? 0 : this.#offset;
   }
 
   /** Whole transactions behind those that were taken; null when there is none. Takes nothing. One look at a time. */

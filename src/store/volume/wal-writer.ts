@@ -11,6 +11,7 @@
 import { randomBytes } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
 import { isGone } from '../../lib/error-code.ts';
+import { writeAll } from './files.ts';
 import {
   adoptFrame,
   type Checksum,
@@ -126,11 +127,4 @@ async function beginsAs(file: FileHandle, end: WalEnd | null): Promise<boolean> 
   const bytes = Buffer.alloc(walHeaderBytes);
   await file.read(bytes, 0, walHeaderBytes, 0);
   return parseWalHeader(bytes)?.salts === end.header.salts;
-}
-
-async function writeAll(file: FileHandle, bytes: Buffer, position: number): Promise<void> {
-  for (let written = 0; written < bytes.length; ) {
-    const { bytesWritten } = await file.write(bytes, written, bytes.length - written, position + written);
-    written += bytesWritten;
-  }
 }
