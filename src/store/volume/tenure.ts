@@ -371,7 +371,6 @@ export class Tenure {
       { generation: nameOf(this.#generation), bytes: this.#status.databaseBytes, duration_ms: ms },
       'snapshot made',
     );
-    await linkForPeople(storeDir, { mayReplaceFile: false, log });
     await removeOutdated(storeDir, this.#generation, log);
   }
 
@@ -422,7 +421,10 @@ export class Tenure {
   }
 
   async #flushBaton(): Promise<void> {
-    await flushBaton(this.#input.storeDir);
+    const { storeDir, log } = this.#input;
+    await flushBaton(storeDir);
     this.#isBatonFlushed = true;
+    // Before anything more is acknowledged, which people would not see.
+    await linkForPeople(storeDir, { mayReplaceFile: false, log });
   }
 }
