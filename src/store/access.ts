@@ -14,13 +14,16 @@
  */
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Problem, storeOwnedElsewhere, storeTakenOver } from '../domain/problem.ts';
+import { Problem, storeOwnedElsewhere } from '../domain/problem.ts';
 import { messageOf } from '../lib/error-code.ts';
 import { timed } from '../lib/timings.ts';
+import { within } from '../lib/within.ts';
 import { type Opened, type OpeningInput, openVolume } from './opening.ts';
 import { makeStore } from './queries/make-store.ts';
+import { lossProblem, rejectLost, shuttingDown, unavailable, unconfirmed } from './refusals.ts';
 import { explainSqlite } from './sqlite/explain.ts';
 import type { Store } from './store.ts';
+import { type Use, Uses } from './uses.ts';
 import { describeFault } from './volume/fault.ts';
 import { type Instance, thisInstance } from './volume/instance.ts';
 import type { Tenure } from './volume/tenure.ts';
@@ -32,8 +35,6 @@ export type AccessInput = Pick<OpeningInput, 'storeDir' | 'localDbPath' | 'clock
   /** Who this is; the process, unless there are several in one. */
   self?: Instance;
 };
-
-export type Use = 'reads' | 'writes';
 
 /** How long a request waits for an instance that is at work: longer than it takes to see that it is dead. */
 const maxWaitMs = 8_000;
@@ -59,11 +60,8 @@ export class StoreAccess implements Volume {
   /** After a fault the volume is left alone for a while: a takeover that fails at its end has taken it from somebody. */
   #standbyMs = firstStandbyMs;
   #notBefore = 0;
-  #uses = 0;
-  #writers = 0;
-  /** Those that wait for the volume and will write. */
-  #expected = 0;
-  #whenUnused: PromiseWithResolvers<void> | null = null;
+  /** Others see by the lease whether this instance is at work. */
+  readonly #uses = new Uses(() => this.#opened?.tenure.setInUse(this.#uses.isAtWork));
   #owner: string | null = null;
   #fault: unknown = null;
   #loss: TenureOver | null = null;
@@ -121,7 +119,7 @@ export class StoreAccess implements Volume {
 
   /** What was begun in a use goes on after it: until the function is called. */
   hold(): () => void {
-    return this.#count('writes');
+    return this.#uses.begin('writes');
   }
 
   async sync(): Promise<void> {
@@ -152,7 +150,7 @@ export class StoreAccess implements Volume {
 
   async #stop(): Promise<boolean> {
     if (this.#standby !== null) clearTimeout(this.#standby);
-    await within(lastUsesMs, this.#unused());
+    await within(lastUsesMs, this.#uses.none());
     if (this.#attempt !== null) await within(lastUsesMs, this.#attempt).catch(() => undefined);
     await this.#dropping;
     const opened = this.#opened;
@@ -188,7 +186,7 @@ export class StoreAccess implements Volume {
 
   async #enter(kind: Use): Promise<() => void> {
     const deadline = performance.now() + maxWaitMs;
-    if (kind === 'writes') this.#expected += 1;
+    const came = this.#uses.expect(kind);
     try {
       for (;;) {
         if (this.#stopping !== null) throw shuttingDown();
@@ -197,8 +195,7 @@ export class StoreAccess implements Volume {
         if (leave !== null) return leave;
       }
     } finally {
-      if (kind === 'writes') this.#expected -= 1;
-      this.#tellInUse();
+      came();
     }
   }
 
@@ -207,7 +204,7 @@ export class StoreAccess implements Volume {
     const opened = this.#opened;
     if (opened === null) return null;
     // Somebody at work looks at the baton often enough, and so does every use at its end.
-    if (this.#writers > 0) return this.#count(kind);
+    if (this.#uses.writers > 0) return this.#uses.begin(kind);
     try {
       await opened.tenure.look();
     } catch (error) {
@@ -215,7 +212,7 @@ export class StoreAccess implements Volume {
       this.#lost(opened.tenure, error);
       return null;
     }
-    return this.#opened === opened ? this.#count(kind) : null;
+    return this.#opened === opened ? this.#uses.begin(kind) : null;
   }
 
   async #confirm(): Promise<void> {
@@ -224,26 +221,6 @@ export class StoreAccess implements Volume {
     } catch (error) {
       throw error instanceof Problem ? error : unconfirmed(error);
     }
-  }
-
-  #count(kind: Use): () => void {
-    let isLeft = false;
-    this.#uses += 1;
-    if (kind === 'writes') this.#writers += 1;
-    this.#tellInUse();
-    return () => {
-      if (isLeft) return;
-      isLeft = true;
-      this.#uses -= 1;
-      if (kind === 'writes') this.#writers -= 1;
-      this.#tellInUse();
-      this.#tellUnused();
-    };
-  }
-
-  /** Others see by the lease whether this instance is at work. */
-  #tellInUse(): void {
-    this.#opened?.tenure.setInUse(this.#writers + this.#expected > 0);
   }
 
   async #waitForVolume(deadline: number): Promise<void> {
@@ -301,7 +278,7 @@ export class StoreAccess implements Volume {
       this.#known = generation;
       this.#hydrate = { ms, bytes };
       this.#opened = opened;
-      this.#tellInUse();
+      opened.tenure.setInUse(this.#uses.isAtWork);
       log.info({ generation, found, bytes, duration_ms: ms }, 'hydrated from the volume');
       return { kind: 'open' };
     } catch (error) {
@@ -333,23 +310,10 @@ export class StoreAccess implements Volume {
     await onLost().catch((error: unknown) =>
       log.error({ err: error }, 'what rested on a lost volume did not end in order'),
     );
-    await this.#unused();
+    await this.#uses.none();
     await opened
       .close()
       .catch((error: unknown) => log.warn({ err: error }, 'the runtime database was not closed in order'));
-  }
-
-  #unused(): Promise<void> {
-    this.#whenUnused ??= Promise.withResolvers();
-    const { promise } = this.#whenUnused;
-    this.#tellUnused();
-    return promise;
-  }
-
-  #tellUnused(): void {
-    if (this.#uses > 0 || this.#whenUnused === null) return;
-    this.#whenUnused.resolve();
-    this.#whenUnused = null;
   }
 
   #standBy(): void {
@@ -366,7 +330,7 @@ export class StoreAccess implements Volume {
   #requireOpened(): Opened {
     if (this.#opened !== null) return this.#opened;
     if (this.#stopping !== null) throw shuttingDown();
-    throw this.#owner === null ? toProblem(this.#loss) : storeOwnedElsewhere(this.#owner);
+    throw this.#owner === null ? lossProblem(this.#loss) : storeOwnedElsewhere(this.#owner);
   }
 
   #whyClosed(): string {
@@ -385,42 +349,3 @@ export class StoreAccess implements Volume {
 }
 
 type Attempt = { kind: 'open' } | { kind: 'owned_elsewhere'; owner: string };
-
-/** Null when it takes longer; what it then comes to is its owner's affair. */
-async function within<T>(ms: number, work: Promise<T>): Promise<T | null> {
-  const timer = new AbortController();
-  try {
-    return await Promise.race([work, sleep(ms, null, { signal: timer.signal })]);
-  } finally {
-    timer.abort();
-  }
-}
-
-function rejectLost(error: unknown): never {
-  throw error instanceof TenureOver ? toProblem(error) : error;
-}
-
-function toProblem(loss: TenureOver | null): Problem {
-  if (loss === null || loss.kind === 'taken') return storeTakenOver();
-  return new Problem('store_unavailable', `${loss.message}; if this was a change, it may have been stored`, {
-    cause: loss,
-  });
-}
-
-function unconfirmed(cause: unknown): Problem {
-  const detail = 'the persistent volume cannot be used; nothing is answered from memory';
-  return new Problem('not_durable', detail, { cause });
-}
-
-/** `cause` is null when it only takes long. */
-function unavailable(cause: unknown): Problem {
-  const detail =
-    cause === null
-      ? 'the database is being read from the volume, or the volume does not answer'
-      : 'the database on the volume cannot be opened; the log says why';
-  return new Problem('store_unavailable', detail, { cause });
-}
-
-function shuttingDown(): Problem {
-  return new Problem('shutting_down', 'the server is shutting down', { retryAfterS: 5 });
-}
