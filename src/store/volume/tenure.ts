@@ -17,7 +17,9 @@ import type { Clock } from '../../lib/clock.ts';
 import { messageOf } from '../../lib/error-code.ts';
 import type { Log } from '../../lib/log.ts';
 import { Rounds } from '../../lib/rounds.ts';
+import { within } from '../../lib/within.ts';
 import { flushBaton, isSameBaton, passBaton, readBaton } from './baton.ts';
+import { type Chore, Chores } from './chores.ts';
 import { describeFault } from './fault.ts';
 import { Feed } from './feed.ts';
 import { discard, linkForPeople, removeOutdated } from './generation.ts';
@@ -76,11 +78,12 @@ export class Tenure {
   #isInUse = true;
   #watch: NodeJS.Timeout | null = null;
   #feed: Feed;
-  /** What is done in the background: a checkpoint or a snapshot. */
-  #chore: Promise<void> | null = null;
+  readonly #chores = new Chores({
+    due: () => this.#decideChore(),
+    work: (chore) => (chore === 'snapshot' ? this.#snapshot() : this.#checkpoint()),
+    failed: (error) => this.#choreFailed(error),
+  });
   #mustSnapshot = false;
-  #choresNotBefore = 0;
-  #choreRetryMs = firstRetryMs;
   #checkpointAtBytes = checkpointBytes;
   #retry: NodeJS.Timeout | null = null;
   #retryMs = firstRetryMs;
@@ -151,7 +154,7 @@ export class Tenure {
     this.#ending.abort();
     if (this.#retry !== null) clearTimeout(this.#retry);
     if (this.#watch !== null) clearInterval(this.#watch);
-    await this.#chore;
+    await this.#chores.settled();
     await this.#alone(async () => {
       await this.#feed.writer.close();
       await this.#lease.letGo();
@@ -182,7 +185,7 @@ export class Tenure {
     } catch (error) {
       throw this.#fail(await this.#orLost(error));
     }
-    this.#beginChore();
+    this.#chores.begin();
   }
 
   /** Everything committed so far; returns how many bytes there were. */
@@ -245,7 +248,7 @@ export class Tenure {
     const failure = new SyncFailed(`${this.#input.storeDir} cannot be used: ${messageOf(error)}`, error);
     this.#status = { ...this.#status, durable: false, fault: describeFault(error) };
     this.#input.log.error({ err: failure }, 'sync failed');
-    if (this.#mustSnapshot) this.#beginChore();
+    if (this.#mustSnapshot) this.#chores.begin();
     this.#retryLater();
     return failure;
   }
@@ -262,58 +265,36 @@ export class Tenure {
   }
 
   async #patiently(work: Promise<void>): Promise<void> {
-    let timer: NodeJS.Timeout | undefined;
-    const tooLong = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => {
-        const fault = `the volume has not answered for ${patienceMs / 1000} s`;
-        this.#status = { ...this.#status, durable: false, fault };
-        this.#retryLater();
-        reject(new SyncFailed(`${this.#input.storeDir}: ${fault}`, null));
-      }, patienceMs);
-    });
-    try {
-      await Promise.race([work, tooLong]);
-    } finally {
-      clearTimeout(timer);
-    }
+    if (
+      (await within(
+        patienceMs,
+        work.then(() => true),
+      )) !== null
+    )
+      return;
+    const fault = `the volume has not answered for ${patienceMs / 1000} s`;
+    this.#status = { ...this.#status, durable: false, fault };
+    this.#retryLater();
+    throw new SyncFailed(`${this.#input.storeDir}: ${fault}`, null);
   }
 
-  #beginChore(): void {
-    if (this.#chore !== null || this.#over !== null) return;
-    const chore = this.#decideChore();
-    if (chore === null) return;
-    const work = chore === 'snapshot' ? this.#snapshot() : this.#checkpoint();
-    this.#chore = work
-      .then(() => {
-        this.#choreRetryMs = firstRetryMs;
-      })
-      .catch(async (error: unknown) => this.#choreFailed(await this.#orLost(error)))
-      .finally(() => {
-        this.#chore = null;
-      });
-  }
-
-  #decideChore(): 'snapshot' | 'checkpoint' | null {
-    if (performance.now() < this.#choresNotBefore) return null;
+  #decideChore(): Chore | null {
+    if (this.#over !== null) return null;
     const { writer, source } = this.#feed;
     const snapshotBytes = Math.max(smallestSnapshotBytes, this.#status.databaseBytes * snapshotShare);
     if (this.#mustSnapshot || writer.wasFolded || writer.bytesFlushed > snapshotBytes) return 'snapshot';
     return source.bytesTaken < this.#checkpointAtBytes ? null : 'checkpoint';
   }
 
-  /** The log goes on as it is meanwhile. */
-  #choreFailed(error: unknown): void {
+  async #choreFailed(error: unknown): Promise<void> {
+    const cause = await this.#orLost(error);
     if (this.#over !== null) return;
-    if (error instanceof RestartedElsewhere) {
-      this.#lose(new TenureOver(error.message, 'given up'));
-      return;
-    }
-    this.#choresNotBefore = performance.now() + this.#choreRetryMs;
-    this.#choreRetryMs = Math.min(this.#choreRetryMs * 2, longestRetryMs);
-    this.#input.log.error(
-      { err: error },
-      'a snapshot could not be made; the volume is whole without it, its log grows',
-    );
+    if (cause instanceof RestartedElsewhere) this.#lose(new TenureOver(cause.message, 'given up'));
+    else
+      this.#input.log.error(
+        { err: cause },
+        'a snapshot could not be made; the volume is whole without it, its log grows',
+      );
   }
 
   /**
