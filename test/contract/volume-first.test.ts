@@ -166,23 +166,24 @@ describe('a file that is no database of ours', () => {
 });
 
 describe('LOCAL_DB_PATH', () => {
-  it('on the durable copy is refused, before anything is removed', async () => {
+  it('inside the volume is refused, before anything is removed', async () => {
     const place = makePlace();
     writeVersion1(place);
     const before = contentOf(place.storeDir);
     const a = makeMachine(place, 'a', { localDbPath: place.database });
-    await expect(a.access.start()).rejects.toThrow(/LOCAL_DB_PATH is .*the durable copy itself/);
+    await expect(a.access.start()).rejects.toThrow(/LOCAL_DB_PATH is .*, inside STORE_DIR/);
     await a.access.stop();
     expect(contentOf(place.storeDir)).toMatchObject(before);
 
     const b = await startMachine(place, 'b');
     await b.access.stop();
-    const base = join(folderOf(place), 'messages.db');
-    const content = readFileSync(base);
-    const c = makeMachine(place, 'c', { localDbPath: base });
-    await expect(c.access.start()).rejects.toThrow(/LOCAL_DB_PATH/);
-    await c.access.stop();
-    expect(readFileSync(base)).toEqual(content);
+    const after = contentOf(place.storeDir);
+    for (const localDbPath of [join(folderOf(place), 'messages.db'), join(place.storeDir, 'local', 'messages.db')]) {
+      const c = makeMachine(place, 'c', { localDbPath });
+      await expect(c.access.start()).rejects.toThrow(/LOCAL_DB_PATH is .*, inside STORE_DIR/);
+      await c.access.stop();
+      expect(contentOf(place.storeDir)).toEqual(after);
+    }
     expect(await (await startMachine(place, 'd')).read()).toEqual(['c-1']);
   });
 

@@ -92,7 +92,7 @@ describe('a snapshot', () => {
     const faults = watchFs(place.storeDir);
     const a = await startMachine(place, 'a');
     const ids = [await a.write()];
-    const copying = faults.hold(({ name, path }) => name === 'handle.writev' && path.endsWith('messages.db'));
+    const copying = faults.hold(({ name, path }) => name === 'handle.write' && path.endsWith('messages.db'));
     forceSnapshot(place);
     ids.push(await a.write());
     await copying.reached;
@@ -110,7 +110,7 @@ describe('a snapshot', () => {
     const faults = watchFs(place.storeDir);
     const a = await startMachine(place, 'a');
     const ids = [await a.write()];
-    const copying = faults.hold(({ name, path }) => name === 'handle.writev' && path.endsWith('messages.db'));
+    const copying = faults.hold(({ name, path }) => name === 'handle.write' && path.endsWith('messages.db'));
     forceSnapshot(place);
     ids.push(await a.write());
     await copying.reached;
@@ -136,7 +136,7 @@ describe('a snapshot', () => {
     const faults = watchFs(place.storeDir);
     const a = await startMachine(place, 'a');
     const ids = [await a.write()];
-    const copying = faults.hold(({ name, path }) => name === 'handle.writev' && path.endsWith('messages.db'));
+    const copying = faults.hold(({ name, path }) => name === 'handle.write' && path.endsWith('messages.db'));
     forceSnapshot(place);
     ids.push(await a.write());
     await copying.reached;

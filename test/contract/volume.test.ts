@@ -4,6 +4,8 @@ import { lstatSync, readdirSync, readFileSync, readlinkSync, writeFileSync } fro
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, it } from 'vitest';
+import { Problem } from '../../src/domain/problem.ts';
+import { messageOf } from '../../src/lib/error-code.ts';
 import { isChange, watchFs } from '../support/fs-faults.ts';
 import { contents, exchange } from '../support/store-inputs.ts';
 import {
@@ -92,11 +94,31 @@ describe('what was synced', () => {
     expect(conversationsOn(place)).toEqual([id]);
   });
 
+  it('by the end of a use needs nobody to have asked for it', async () => {
+    const place = makePlace();
+    const a = await startMachine(place, 'a');
+    const { conversation } = await a.access.use('writes', async () => {
+      const made = await exchange(a.store);
+      expect(conversationsOn(place)).toEqual([]);
+      return made;
+    });
+    expect(conversationsOn(place)).toEqual([conversation.id]);
+    // And a refusal rests on what was read.
+    const refused = a.access.use('writes', async () => {
+      const made = await exchange(a.store);
+      throw new Problem('invalid_request', made.conversation.id);
+    });
+    const id = await refused.catch((error: unknown) => messageOf(error));
+    expect(conversationsOn(place)).toEqual([conversation.id, id].sort());
+  });
+
   it('by the last sync of a stop needs nobody to have asked for it', async () => {
     const place = makePlace();
     const a = await startMachine(place, 'a');
-    const { conversation } = await a.access.use('writes', () => exchange(a.store));
+    const letGo = a.access.hold();
+    const { conversation } = await exchange(a.store);
     expect(conversationsOn(place)).toEqual([]);
+    letGo();
     expect(await a.access.stop()).toBe(true);
     expect(conversationsOn(place)).toEqual([conversation.id]);
     expect(await a.access.stop()).toBe(true);

@@ -73,6 +73,8 @@ export type FsFaults = {
   fail(code: string, matches: Matcher, when?: 'before' | 'after'): () => void;
   /** The first that matches waits until it is let go. */
   hold(matches: Matcher, when?: 'before' | 'after'): { reached: Promise<void>; release(): void };
+  /** A write that matches does a part of what it was asked to, and says so. Ends with the function that is returned. */
+  cutShort(matches: Matcher): () => void;
   /** Of the handles that are not closed. */
   openPaths(): string[];
   /** Called before each operation; what it throws is how the operation ends. */
@@ -92,6 +94,7 @@ export function watchFs(folder: string, { withoutFlushes = false } = {}): FsFaul
   const hooks = { before: new Set<Hook>(), after: new Set<Hook>() };
   const operations: Operation[] = [];
   const open = new Map<object, string>();
+  const short = new Set<Matcher>();
 
   const isInside = (path: unknown): path is string =>
     typeof path === 'string' && (resolve(path) === root || resolve(path).startsWith(root + sep));
@@ -114,10 +117,13 @@ export function watchFs(folder: string, { withoutFlushes = false } = {}): FsFaul
     Object.defineProperty(handle, 'close', { value: closed, configurable: true });
     for (const method of methods) {
       const original: Untyped = Reflect.get(handle, method);
+      const operation: Operation = { name: `handle.${method}`, path };
       const wrapped = (...args: unknown[]) =>
-        run({ name: `handle.${method}`, path }, () =>
-          skipped.includes(method) ? undefined : original.apply(handle, args),
-        );
+        run(operation, () => {
+          if (skipped.includes(method)) return undefined;
+          const isShort = [...short].some((matches) => matches(operation));
+          return original.apply(handle, isShort ? cut(args) : args);
+        });
       Object.defineProperty(handle, method, { value: wrapped, configurable: true });
     }
   };
@@ -150,6 +156,10 @@ export function watchFs(folder: string, { withoutFlushes = false } = {}): FsFaul
   };
   return {
     take: () => operations.splice(0),
+    cutShort: (matches) => {
+      short.add(matches);
+      return () => void short.delete(matches);
+    },
     openPaths: () => [...open.values()],
     fail: (code, matches, when = 'before') =>
       add(when, (operation) => {
@@ -169,4 +179,11 @@ export function watchFs(folder: string, { withoutFlushes = false } = {}): FsFaul
     },
     before: (listener) => add('before', listener),
   };
+}
+
+const shortBytes = 1000;
+
+/** The arguments of a handle's `write`: the buffer, the offset in it, the length, the position. */
+function cut([buffer, offset, length, ...rest]: unknown[]): unknown[] {
+  return [buffer, offset, typeof length === 'number' ? Math.min(length, shortBytes) : length, ...rest];
 }

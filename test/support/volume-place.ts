@@ -1,7 +1,16 @@
 /** A volume and the machines that share it, each with a local disk of its own, all in this process. */
 
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { pino } from 'pino';
@@ -13,6 +22,7 @@ import { type Instance, thisInstance } from '../../src/store/volume/instance.ts'
 import {
   basePath,
   type Generation,
+  leasePath,
   nameOf,
   parseGeneration,
   walNamePath,
@@ -84,6 +94,7 @@ export type MachineInput = {
   self?: Instance;
   localDbPath?: string;
   onLost?: () => Promise<void>;
+  onOpen?: () => Promise<void>;
 };
 
 export function makeMachine(place: Place, name: string, input: MachineInput = {}): Machine {
@@ -102,6 +113,7 @@ export function makeMachine(place: Place, name: string, input: MachineInput = {}
     },
     onOpen: async () => {
       calls.open += 1;
+      await input.onOpen?.();
     },
   });
   onTestFinished(async () => void (await access.stop()));
@@ -239,4 +251,10 @@ export function changeByte(path: string, at: number): void {
 /** What a person's sqlite3 does that folds the log in; the next sync finds that a snapshot is due. */
 export function forceSnapshot(place: Place): void {
   rmSync(walNamePath(folderOf(place)), { force: true });
+}
+
+/** A lease that says nothing any more, as after a long silence. Whoever is at work writes it again within two seconds. */
+export function silence(folder: string, ms: number): void {
+  const at = new Date(Date.now() - ms);
+  utimesSync(leasePath(folder), at, at);
 }
