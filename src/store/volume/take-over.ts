@@ -83,7 +83,7 @@ export async function takeOver(input: TakeOverInput): Promise<TakeOverOutcome> {
       await abandon(storeDir, to, lease);
       return { kind: 'outrun' };
     }
-    const made = await makeNext(input, found.generation, to);
+    const made = await makeNext(input, sealed, to);
     mayBePassed = true;
     if (!(await passBaton(storeDir, sealed, { generation: to, sealedFor: null }))) {
       await abandon(storeDir, to, lease);
@@ -149,7 +149,8 @@ type Made = Pick<TakenOver, 'walEnd' | 'found' | 'bytes' | 'damage'> & {
 };
 
 /** Of the generation in use; where that is damaged beyond use, of the latest before it that is whole. */
-async function makeNext(input: TakeOverInput, from: Generation, to: Generation): Promise<Made> {
+async function makeNext(input: TakeOverInput, sealed: Baton, to: Generation): Promise<Made> {
+  const from = sealed.generation;
   if (from.number === 0) return makeFirst(input, to);
   const { storeDir, localDbPath, log } = input;
   const older = (await listGenerations(storeDir)).filter(({ number }) => number < from.number);
@@ -177,7 +178,8 @@ async function makeNext(input: TakeOverInput, from: Generation, to: Generation):
         damage: faults.length === 0 ? null : faults.join('; '),
       };
     } catch (error) {
-      if (!(error instanceof Damaged)) throw error;
+      // What another instance has taken over, and then removed, is not damaged.
+      if (!(error instanceof Damaged) || (await isSealedOver(storeDir, sealed))) throw error;
       log.error({ err: error, generation: nameOf(source) }, 'a generation on the volume is damaged');
       damaged.push(source);
       faults.push(error.message);
