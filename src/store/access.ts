@@ -224,6 +224,7 @@ export class StoreAccess implements Volume {
   }
 
   async #waitForVolume(deadline: number): Promise<void> {
+    let owner: string | null = null;
     for (;;) {
       if (this.#stopping !== null) throw shuttingDown();
       const leftMs = deadline - performance.now();
@@ -231,8 +232,10 @@ export class StoreAccess implements Volume {
         throw error instanceof Problem ? error : unavailable(error);
       });
       if (attempt?.kind === 'open') return;
-      if (attempt === null) throw unavailable(null);
-      if (performance.now() + lookAgainMs > deadline) throw storeOwnedElsewhere(attempt.owner);
+      // The last look may be cut short by the deadline.
+      if (attempt === null) throw owner === null ? unavailable(null) : storeOwnedElsewhere(owner);
+      owner = attempt.owner;
+      if (performance.now() + lookAgainMs > deadline) throw storeOwnedElsewhere(owner);
       await sleep(lookAgainMs);
     }
   }

@@ -4,9 +4,11 @@ import { describe, expect, it } from 'vitest';
 import { routes } from '../../src/http/routes/openapi.ts';
 import type { Instance as Self } from '../../src/store/volume/instance.ts';
 import { collect } from '../support/frames.ts';
+import { type Matcher, watchFs } from '../support/fs-faults.ts';
 import { expectProblem, startApp, type TestApp } from '../support/http-app.ts';
 import type { Answer } from '../support/http-instance.ts';
 import { readMessages, soon } from '../support/http-tasks.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 
 /** On another machine, as far as anybody can tell: whether it is alive is not to be seen. */
 const elsewhere = (name: string): Self => ({ label: `${name}:1`, world: null, pid: 1, started: null });
@@ -79,6 +81,31 @@ describe('while another instance is at work', () => {
     expect(next.body).toMatchObject({ status: 'success', result: 'Hello.' });
     expect(await contents(waiting, body.conversation_id)).toEqual(['long work', 'Done.', 'and now?', 'Hello.']);
     expect(await waiting.send('/health')).toMatchObject({ status: 200, body: { store: { owner: null, fault: null } } });
+  });
+
+  it('a request whose last look at it takes too long is refused naming it', async () => {
+    const storeDir = temporaryFolder();
+    const files = watchFs(storeDir);
+    await using busy = await startApp({ storeDir, self: elsewhere('first') });
+    const run = busy.agent.hold();
+    const answer = busy.post('/chat', { message: 'long work' });
+    await run.reached;
+    await using waiting = await second(busy);
+    // Only who waits for an owner reads its lease; again and again does a request.
+    const isLook: Matcher = ({ name, path }) => name === 'open' && path.endsWith('/lease');
+    let looks = 0;
+    files.before((operation) => {
+      if (isLook(operation)) looks += 1;
+    });
+    const refused = waiting.send('/tasks');
+    await expect.poll(() => looks).toBeGreaterThan(4);
+    const look = files.hold(isLook);
+    const problem = await refused;
+    expectProblem(problem, 503, 'store_owned_elsewhere');
+    expect(problem.body).toMatchObject({ owner: 'first:1' });
+    look.release();
+    run.release();
+    expect((await answer).status).toBe(200);
   });
 
   it('a request that waits is served as soon as it is idle', async () => {
@@ -183,14 +210,16 @@ describe('an instance that loses the volume', () => {
   it.each([
     ['its conversation', 200],
     ['that there is none', 404],
-  ])('while it reads does not answer %s', async (_, statusBefore) => {
+  ])('while it reads does not answer %s as it was, but as it is', async (_, statusBefore) => {
     const reading = { isHeld: false, reached: Promise.withResolvers<void>(), released: Promise.withResolvers<void>() };
+    const read: unknown[] = [];
     await using loser = await startApp({
       self: elsewhere('first'),
       store: (real) => ({
         ...real,
         getConversation: async (id) => {
           const found = await real.getConversation(id);
+          read.push(found?.messageCount ?? null);
           if (!reading.isHeld) return found;
           reading.reached.resolve();
           await reading.released.promise;
@@ -200,6 +229,7 @@ describe('an instance that loses the volume', () => {
     });
     const { body } = await loser.post('/chat', { message: 'x' });
     const id = statusBefore === 404 ? 'made-meanwhile' : String(body.conversation_id);
+    read.length = 0;
     reading.isHeld = true;
     const answer = loser.send(`/chat/${id}`);
     await reading.reached.promise;
@@ -209,10 +239,8 @@ describe('an instance that loses the volume', () => {
     reading.isHeld = false;
     reading.released.resolve();
 
-    expectProblem(await answer, 503, 'store_owned_elsewhere');
-    expect(await loser.send(`/chat/${id}`)).toMatchObject({
-      status: 200,
-      body: { message_count: statusBefore === 404 ? 0 : 4 },
-    });
+    const [before, after] = statusBefore === 404 ? [null, 0] : [2, 4];
+    expect(await answer).toMatchObject({ status: 200, body: { message_count: after } });
+    expect(read).toEqual([before, after]);
   });
 });
