@@ -131,6 +131,24 @@ describe('a snapshot', () => {
     await expect.poll(() => a.access.status().epoch).toBe(2);
   });
 
+  it('is whole, and so is the log, where a file system writes less at a time than it is asked to', async () => {
+    const place = makePlace();
+    const faults = watchFs(place.root);
+    faults.cutShort(() => true);
+    const a = await startMachine(place, 'a');
+    const ids = [await a.write()];
+    forceSnapshot(place);
+    ids.push(await a.write());
+    await expect.poll(() => a.access.status().lastSnapshot).not.toBeNull();
+    ids.push(await a.write());
+    expect(conversationsOn(place)).toEqual([...ids].sort());
+    await a.access.stop();
+    const b = await startMachine(place, 'b');
+    expect(await b.read()).toEqual(ids.sort());
+    expect(b.lines.filter(({ level }) => level >= 40)).toEqual([]);
+    expect(onVolume(place, 'PRAGMA integrity_check')).toEqual([{ integrity_check: 'ok' }]);
+  });
+
   it('that another instance has overtaken fails at its rename, and leaves no folder for ever', async () => {
     const place = makePlace();
     const faults = watchFs(place.storeDir);
