@@ -113,6 +113,27 @@ describe('the baton is passed', () => {
     }
   });
 
+  it('although the answer was lost and somebody has sealed over it already: that is for the next look to find', async () => {
+    const storeDir = temporaryFolder();
+    const faults = watchFs(storeDir);
+    await createBaton(storeDir);
+    const found = await readBaton(storeDir);
+    if (found === null) throw new Error('there is no baton');
+    const to: Baton = { generation: generationAfter(found.generation), sealedFor: null };
+    const over: Baton = { ...to, sealedFor: makeNonce() };
+    const sealing = faults.hold(({ name }) => name === 'rename', 'after');
+    const heal = faults.fail('ENOENT', ({ name }) => name === 'rename', 'after');
+    const passing = passBaton(storeDir, found, to);
+    await sealing.reached;
+    heal();
+    expect(await passBaton(storeDir, to, over)).toBe(true);
+    sealing.release();
+    expect(await passing).toBe(true);
+    // A seal that was sealed over is lost: somebody else takes over.
+    expect(await passBaton(storeDir, to, { ...to, sealedFor: makeNonce() })).toBe(false);
+    expect(await readBaton(storeDir)).toEqual(over);
+  });
+
   it('not by an error that says nothing: that is handed on', async () => {
     const storeDir = temporaryFolder();
     const faults = watchFs(storeDir);
