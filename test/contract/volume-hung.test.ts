@@ -23,6 +23,8 @@ const ofLog =
 
 /** After which a volume is said not to answer. */
 const patienceMs = 20_000;
+/** After which a sync is tried again by itself. */
+const retryMs = 1_000;
 /** After which a request is refused, and what a stop waits for. */
 const requestMs = 8_000;
 const stopMs = 2_000;
@@ -76,6 +78,26 @@ describe('a volume that does not answer', () => {
       expect(conversationsOn(place)).toEqual(ids.sort());
     });
     expect(a.calls.lost).toBe(0);
+  });
+
+  it('to the look that a request begins with is well again in health, though nobody asks anew', async () => {
+    const place = makePlace();
+    const faults = watchFs(place.storeDir);
+    const a = await startMachine(place, 'a');
+    const id = await a.write();
+    takeTimers();
+    const held = faults.hold(isLook);
+    const reading = errorOf(a.read());
+    await held.reached;
+    vi.advanceTimersByTime(patienceMs);
+    expect(await reading).toMatchObject({ code: 'not_durable', status: 503 });
+    expect(a.access.status()).toMatchObject({ durable: false, fault: expect.stringContaining('has not answered') });
+    held.release();
+    await soon();
+    vi.advanceTimersByTime(retryMs);
+    await expect.poll(() => a.access.status()).toMatchObject({ durable: true, fault: null });
+    expect(await a.read()).toEqual([id]);
+    expect(a.calls).toEqual({ lost: 0, open: 1 });
   });
 
   it('holds up no request for ever that waits for a takeover, and is not taken after a stop', async () => {
