@@ -69,13 +69,16 @@ describe('a volume of PicoClaw 1.x', () => {
     expect(readFileSync(join(place.storeDir, 'messages.v1.db'), 'utf8')).toBe('kept long ago');
   });
 
-  it('is taken over with the journal that a kill left beside it', async () => {
+  it('is taken over, and kept, with the journal that a kill left beside it', async () => {
     const place = makePlace();
     writeVersion1(place);
     editAndDie(place.database, `update messages set content = 'edited'`);
     expect(existsSync(`${place.database}-wal`)).toBe(true);
     const a = await startMachine(place, 'a');
     expect(await contents(a.store, 'c-1')).toEqual(['edited']);
+    expect(ask(join(place.storeDir, 'messages.v1.db'), 'select content from messages')).toEqual([
+      { content: 'edited' },
+    ]);
   });
 });
 

@@ -49,6 +49,9 @@ export function flatPath(storeDir: string): string {
   return join(storeDir, databaseName);
 }
 
+/** What SQLite keeps beside a database: after a kill, a part of its content. */
+export const journalSuffixes = ['-wal', '-journal'];
+
 /** The database of PicoClaw 1.x, as it was before this version took it over. */
 export function version1Path(storeDir: string): string {
   return join(storeDir, 'messages.v1.db');
