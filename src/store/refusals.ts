@@ -1,6 +1,7 @@
 /** Why a use of the store is refused, as its caller is told. */
 
 import { Problem, storeTakenOver } from '../domain/problem.ts';
+import { describeFault } from './volume/fault.ts';
 import { TenureOver } from './volume/volume.ts';
 
 /** Null: it is not known how the volume was lost. */
@@ -26,7 +27,7 @@ export function unavailable(cause: unknown): Problem {
   const detail =
     cause === null
       ? 'the database is being read from the volume, or the volume does not answer'
-      : 'the database on the volume cannot be opened; the log says why';
+      : `the database on the volume cannot be opened: ${describeFault(cause)}`;
   return new Problem('store_unavailable', detail, { cause });
 }
 

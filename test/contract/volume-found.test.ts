@@ -107,6 +107,7 @@ describe('a generation that is damaged, with none before it', () => {
     const b = await startMachine(place, 'b');
     expect(await b.read()).toEqual(ids);
     expect(errorsOf(b).join()).toContain('is damaged');
+    expect(b.lines.find(({ level }) => level >= 50)?.fault).toMatch(/messages\.db is not as PicoClaw wrote it/);
     expect(existsSync(join(place.storeDir, `damaged-${name}`, 'messages.db'))).toBe(true);
     // What follows is whole again.
     await b.access.stop();

@@ -99,11 +99,14 @@ export async function discard(storeDir: string, generation: Generation): Promise
 }
 
 /** Puts a generation aside that was damaged, for a person to look at. Never rejects: the one in use does not need it. */
-export async function keepDamaged(storeDir: string, generation: Generation, log: Log): Promise<void> {
+export async function keepDamaged(
+  storeDir: string,
+  { generation, fault, log }: { generation: Generation; fault: string | null; log: Log },
+): Promise<void> {
   const kept = damagedPath(storeDir, generation);
   try {
     await rename(folderPath(storeDir, generation), kept);
-    log.error({ kept }, 'the volume is damaged; what could be read whole is in use, and the rest is kept');
+    log.error({ kept, fault }, 'the volume is damaged; what could be read whole is in use, and the rest is kept');
   } catch (error) {
     if (!isGone(error)) log.error({ kept, err: error }, 'a damaged generation could not be put aside');
   }

@@ -12,9 +12,10 @@ import { mkdir, open, readFile, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { ifMissing, isGone } from '../../lib/error-code.ts';
+import { isFull, LocalDiskFull } from './fault.ts';
 import { copyBytes } from './files.ts';
 import { inspectDatabase, type Kind } from './inspect.ts';
-import { basePath, digestPath, walPath } from './layout.ts';
+import { basePath, digestPath, journalSuffixes, walPath } from './layout.ts';
 import { readLease } from './lease.ts';
 import { WalReader } from './wal-reader.ts';
 import type { WalEnd } from './wal-writer.ts';
@@ -88,7 +89,7 @@ export async function hydrateFlat(source: string, localDbPath: string): Promise<
   if (bytes === 0)
     throw new Damaged(`${source} is damaged: it is empty (0 bytes), as a copy that was cut short leaves it`);
   // A sqlite3 that was killed leaves a part of the database there.
-  for (const suffix of ['-wal', '-journal'])
+  for (const suffix of journalSuffixes)
     await copyFile(`${source}${suffix}`, `${localDbPath}${suffix}`).catch(ifMissing(null));
   return { kind: requireWhole(localDbPath, source), bytes };
 }
@@ -122,7 +123,10 @@ async function copyFile(source: string, target: string, onChunk?: (chunk: Buffer
   await using from = await open(source, 'r');
   await using to = await open(target, 'wx');
   // Awaited here: the handles are closed when this function is left.
-  return await copyBytes(from, to, onChunk);
+  return await copyBytes(from, to, onChunk).catch((error: unknown) => {
+    // Of the two only the local disk is written to.
+    throw isFull(error) ? new LocalDiskFull(target, error) : error;
+  });
 }
 
 /** As `inspectDatabase`, which folds the log in. */
@@ -139,6 +143,8 @@ function foldLog(localDbPath: string): void {
   try {
     // The copy can be made again.
     db.exec('PRAGMA synchronous = OFF; PRAGMA journal_mode = WAL; PRAGMA wal_checkpoint(TRUNCATE)');
+  } catch (error) {
+    throw isFull(error) ? new LocalDiskFull(localDbPath, error) : error;
   } finally {
     db.close();
   }

@@ -91,7 +91,7 @@ export async function takeOver(input: TakeOverInput): Promise<TakeOverOutcome> {
     }
     await flushBaton(storeDir);
     const { damaged, ...rest } = made;
-    for (const generation of damaged) await keepDamaged(storeDir, generation, log);
+    for (const generation of damaged) await keepDamaged(storeDir, { generation, fault: made.damage, log });
     await linkForPeople(storeDir, { mayReplaceFile: found.generation.number === 0, log });
     await removeOutdated(storeDir, to, log);
     return { kind: 'taken', generation: to, lease, ...rest };
