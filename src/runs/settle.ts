@@ -102,7 +102,7 @@ export async function forgetRunSessions({ store, agent, log }: SettleDeps, runId
 async function abandon(deps: SettleDeps, input: SettleRun, cause: unknown): Promise<never> {
   // The store is another instance's, and so is the end of the run.
   if (cause instanceof Problem && cause.code === 'store_owned_elsewhere') throw cause;
-  const problem = new Problem('internal_error', 'internal error', { cause });
+  const problem = cause instanceof Problem ? cause : new Problem('internal_error', 'internal error', { cause });
   deps.log.error({ run_id: input.runId, err: cause }, 'the reply could not be stored');
   const settled = await deps.store.settleRun({
     ...input,

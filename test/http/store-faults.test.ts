@@ -4,6 +4,7 @@ import { closeSync, fstatSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { watchFs } from '../support/fs-faults.ts';
 import { expectProblem, startApp } from '../support/http-app.ts';
 import { readMessages } from '../support/http-tasks.ts';
 
@@ -32,7 +33,10 @@ describe('a full local disk', () => {
     fillDisk();
     const refused = await app.post('/chat', { message: 'large '.repeat(50_000), conversation_id });
     expectProblem(refused, 503, 'store_unavailable');
-    expect(refused.body).toMatchObject({ detail: 'the local disk is full; what was to be written now was not', retryable: true });
+    expect(refused.body).toMatchObject({
+      detail: 'the local disk is full; what was to be written now was not',
+      retryable: true,
+    });
     expect(app.rows()).toEqual(before);
     expect(app.agent.requests).toHaveLength(1);
     const degraded = {
@@ -47,6 +51,39 @@ describe('a full local disk', () => {
     emptyDisk();
     expect((await app.post('/chat', { message: 'large '.repeat(50_000), conversation_id })).status).toBe(200);
     expect(await app.send('/health')).toMatchObject({ status: 200, body: { store: { durable: true, fault: null } } });
+  });
+
+  it('that has no room for the reply is a 503, too, and the conversation goes on', async () => {
+    const { app, fillDisk, emptyDisk } = await startOnSmallDisk();
+    await using _ = app;
+    const { conversation_id } = (await app.post('/chat', { message: 'small' })).body;
+    const run = app.agent.hold([{ type: 'message' }, { type: 'text', text: 'large '.repeat(50_000) }]);
+    const answer = app.post('/chat', { message: 'tell me all', conversation_id });
+    await run.reached;
+    fillDisk();
+    run.release();
+    const refused = await answer;
+    expectProblem(refused, 503, 'store_unavailable');
+    expect(refused.body).toMatchObject({ detail: expect.stringContaining('the local disk is full'), retryable: true });
+    expect((await app.send(`/chat/${String(conversation_id)}`)).body).toMatchObject({ status: 'idle' });
+    emptyDisk();
+    expect((await app.post('/chat', { message: 'again', conversation_id })).status).toBe(200);
+  });
+
+  it('that has no room for what another instance has written says so, and not that the volume is full', async () => {
+    await using app = await startApp();
+    await app.post('/chat', { message: 'x' });
+    const local = watchFs(app.dir);
+    const copy = join(app.dir, 'messages.db');
+    const heal = local.fail('ENOSPC', ({ name, path }) => name === 'handle.write' && path === copy);
+    await using other = await startApp({ storeDir: app.storeDir });
+    await other.post('/chat', { message: 'y' });
+    const refused = await app.send('/chat');
+    expectProblem(refused, 503, 'store_unavailable');
+    expect(refused.body).toMatchObject({ detail: expect.stringContaining('the local disk is full') });
+    expect((await app.send('/health')).body.store).toMatchObject({ durable: false, fault: 'the local disk is full' });
+    heal();
+    await expect.poll(async () => (await app.send('/chat')).status, { timeout: 10_000 }).toBe(200);
   });
 });
 
