@@ -190,6 +190,20 @@ describe('LOCAL_DB_PATH', () => {
     expect(await (await startMachine(place, 'd')).read()).toEqual(['c-1']);
   });
 
+  it('that leads into the volume over a link is refused, too', async () => {
+    const place = makePlace();
+    writeVersion1(place);
+    const before = contentOf(place.storeDir);
+    const link = join(place.root, 'link');
+    symlinkSync(place.storeDir, link);
+    for (const name of ['messages.db', 'local/messages.db']) {
+      const a = makeMachine(place, 'a', { localDbPath: join(link, name) });
+      await expect(a.access.start()).rejects.toThrow(/LOCAL_DB_PATH is .*, inside STORE_DIR/);
+      await a.access.stop();
+      expect(contentOf(place.storeDir)).toEqual(before);
+    }
+  });
+
   it('shared by two servers with volumes of their own disturbs neither', async () => {
     const [one, other] = [makePlace(), makePlace()];
     const localDbPath = one.local('shared');

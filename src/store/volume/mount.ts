@@ -119,7 +119,7 @@ function unescapeOctal(text: string): string {
 }
 
 /** Of what is not there: where it would be made. */
-async function realPathOf(path: string): Promise<string> {
+export async function realPathOf(path: string): Promise<string> {
   try {
     return await realpath(path);
   } catch (error) {

@@ -11,7 +11,7 @@
  */
 
 import { open } from 'node:fs/promises';
-import { relative, resolve } from 'node:path';
+import { dirname, relative, resolve } from 'node:path';
 import type { Log } from '../../lib/log.ts';
 import { type Baton, createBaton, flushBaton, isSameBaton, passBaton, readBaton } from './baton.ts';
 import {
@@ -29,6 +29,7 @@ import type { Instance } from './instance.ts';
 import { keepVersion1 } from './keep-version1.ts';
 import { flatPath, folderPath, type Generation, generationAfter, nameOf } from './layout.ts';
 import { findHolder, LeaseFile, readLease } from './lease.ts';
+import { realPathOf } from './mount.ts';
 import type { WalEnd } from './wal-writer.ts';
 
 export type TakeOverInput = {
@@ -64,7 +65,7 @@ export type TakeOverOutcome =
 /** One attempt, without waiting. Rejects when the volume cannot be read or written, or holds nothing that is whole. */
 export async function takeOver(input: TakeOverInput): Promise<TakeOverOutcome> {
   const { storeDir, self, log } = input;
-  refuseLocalInside(input);
+  await refuseLocalInside(input);
   const found = await findBaton(input);
   const owner = await findOwner(found, input);
   if (owner !== null) return { kind: 'owned_elsewhere', owner };
@@ -213,8 +214,10 @@ async function abandon(storeDir: string, to: Generation, lease: LeaseFile): Prom
   await discard(storeDir, to);
 }
 
-function refuseLocalInside({ storeDir, localDbPath }: TakeOverInput): void {
-  if (!relative(resolve(storeDir), resolve(localDbPath)).startsWith('..'))
+/** What lies at the local path is removed: there it would be the volume's own, whatever link leads to it. */
+async function refuseLocalInside({ storeDir, localDbPath }: TakeOverInput): Promise<void> {
+  const [volume, local] = await Promise.all([realPathOf(resolve(storeDir)), realPathOf(dirname(resolve(localDbPath)))]);
+  if (!relative(volume, local).startsWith('..'))
     throw new Error(`LOCAL_DB_PATH is ${localDbPath}, inside STORE_DIR; set it to a path on local disk`);
 }
 
