@@ -15,6 +15,7 @@ import type { RunOptions } from '../domain/run.ts';
 import type { Task } from '../domain/task.ts';
 import { durably } from '../lib/durable.ts';
 import { newId } from '../lib/ids.ts';
+import { withdrawalMs, within } from '../lib/within.ts';
 import type { AcceptedRun, AddOutbound, ClaimOutcome, TaskClaim } from '../store/store.ts';
 import { EventLog } from './event-log.ts';
 import { type AbortReason, type ExecuteDeps, executeRun } from './execute.ts';
@@ -241,7 +242,7 @@ export class Runs {
     try {
       await undo();
       // Another request's sync may have carried it to the volume meanwhile.
-      await volume.sync();
+      await within(withdrawalMs, volume.sync());
     } catch (error) {
       log.warn({ ...logFields, err: error }, 'what is left of a refused request goes with the next sync or restart');
     }

@@ -5,6 +5,7 @@ import { conversationNotFound, Problem } from '../domain/problem.ts';
 import { defaultMaxAttempts, type Task } from '../domain/task.ts';
 import { durably } from '../lib/durable.ts';
 import { newId } from '../lib/ids.ts';
+import { withdrawalMs, within } from '../lib/within.ts';
 import type { TaskDeps } from './deps.ts';
 import { idFaults, placeFaults, promptFaults, scheduled, withKnownZone, zoneFaults } from './rules.ts';
 
@@ -70,7 +71,7 @@ async function withdraw({ store, volume }: TaskDeps, made: { id: string; madeCon
   try {
     await store.withdrawTask(made);
     // Another request's sync may have carried the task to the volume meanwhile.
-    await volume.sync();
+    await within(withdrawalMs, volume.sync());
   } catch {
     // What is left of it goes with the next sync.
   }

@@ -223,7 +223,7 @@ async function refuseLocalInside({ storeDir, localDbPath }: TakeOverInput): Prom
 
 function refusal(fault: string, storeDir: string): string {
   return (
-    `${fault}. PicoClaw does not start over it. Restore ${storeDir} from a backup, or recover what is readable with ` +
-    '`sqlite3 <file> .recover | sqlite3 recovered.db`, or move it all away to start empty; see docs/guarantees.md'
+    `${fault}. PicoClaw does not start over it. Restore ${storeDir} from a backup, read what can be read with sqlite3 ` +
+    '(`.recover`, or `.dump`), or move it all away to start empty; see docs/guarantees.md, "A damaged database"'
   );
 }
