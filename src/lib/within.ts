@@ -1,6 +1,3 @@
-/** How long whoever was refused waits for the withdrawal to be durable as well: the volume that refused it may not answer. */
-export const withdrawalMs = 2_000;
-
 /** Null when the work takes longer; what it then comes to is its owner's affair. */
 export async function within<T>(ms: number, work: Promise<T>): Promise<T | null> {
   const late = Promise.withResolvers<null>();

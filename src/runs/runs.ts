@@ -13,9 +13,8 @@ import type { RunOutcome } from '../domain/outcome.ts';
 import { conversationBusy, conversationNotFound, Problem } from '../domain/problem.ts';
 import type { RunOptions } from '../domain/run.ts';
 import type { Task } from '../domain/task.ts';
-import { durably } from '../lib/durable.ts';
+import { durably, withdraw } from '../lib/durable.ts';
 import { newId } from '../lib/ids.ts';
-import { withdrawalMs, within } from '../lib/within.ts';
 import type { AcceptedRun, AddOutbound, ClaimOutcome, TaskClaim } from '../store/store.ts';
 import { EventLog } from './event-log.ts';
 import { type AbortReason, type ExecuteDeps, executeRun } from './execute.ts';
@@ -240,9 +239,7 @@ export class Runs {
   async #withdraw(undo: () => Promise<void>, logFields: object): Promise<void> {
     const { volume, log } = this.#deps;
     try {
-      await undo();
-      // Another request's sync may have carried it to the volume meanwhile.
-      await within(withdrawalMs, volume.sync());
+      await withdraw(undo, () => volume.sync());
     } catch (error) {
       log.warn({ ...logFields, err: error }, 'what is left of a refused request goes with the next sync or restart');
     }

@@ -3,9 +3,8 @@
 import { invalidRequest } from '../domain/invalid-request.ts';
 import { conversationNotFound, Problem } from '../domain/problem.ts';
 import { defaultMaxAttempts, type Task } from '../domain/task.ts';
-import { durably } from '../lib/durable.ts';
+import { durably, withdraw } from '../lib/durable.ts';
 import { newId } from '../lib/ids.ts';
-import { withdrawalMs, within } from '../lib/within.ts';
 import type { TaskDeps } from './deps.ts';
 import { idFaults, placeFaults, promptFaults, scheduled, withKnownZone, zoneFaults } from './rules.ts';
 
@@ -61,17 +60,21 @@ export async function createTask(deps: TaskDeps, input: CreateTask): Promise<Tas
     await durably(() => deps.volume.sync(), refused, { taskId: task.id });
     return inserted.task;
   } catch (error) {
-    await withdraw(deps, { id: task.id, madeConversation: inserted.madeConversation });
+    await withdrawTask(deps, { id: task.id, madeConversation: inserted.madeConversation });
     throw error;
   }
 }
 
 /** Never rejects: the caller is told of the sync that failed, whatever else does. */
-async function withdraw({ store, volume }: TaskDeps, made: { id: string; madeConversation: boolean }): Promise<void> {
+async function withdrawTask(
+  { store, volume }: TaskDeps,
+  made: { id: string; madeConversation: boolean },
+): Promise<void> {
   try {
-    await store.withdrawTask(made);
-    // Another request's sync may have carried the task to the volume meanwhile.
-    await within(withdrawalMs, volume.sync());
+    await withdraw(
+      () => store.withdrawTask(made),
+      () => volume.sync(),
+    );
   } catch {
     // What is left of it goes with the next sync.
   }
