@@ -165,6 +165,20 @@ describe('the file of a lease', () => {
     await expect.poll(() => readFileSync(path, 'utf8'), { timeout: 10_000 }).toContain('busy');
   });
 
+  it('says what it said before while it is written again, however long that takes', async () => {
+    const { storeDir, folder } = makeFolders();
+    const lease = makeLease(folder, self);
+    const faults = watchFs(storeDir);
+    await lease.take();
+    const held = faults.hold(({ name, path }) => name === 'handle.write' && path.endsWith('/lease'));
+    const written = lease.letGo();
+    await held.reached;
+    expect(await readLease(folder)).toMatchObject({ state: 'busy' });
+    held.release();
+    await written;
+    expect(await readLease(folder)).toMatchObject({ state: 'idle' });
+  });
+
   it('that cannot be written is of no harm', async () => {
     const { storeDir, folder, path } = makeFolders();
     const { log, lines } = makeLog();
@@ -172,7 +186,7 @@ describe('the file of a lease', () => {
     onTestFinished(() => lease.letGo());
     const faults = watchFs(storeDir);
     const heal = faults.before((operation) => {
-      if (operation.name === 'writeFile') throw makeFsError('EROFS', operation);
+      if (operation.name === 'handle.write') throw makeFsError('EROFS', operation);
     });
     await lease.take();
     expect(lines.map(({ msg }) => msg)).toEqual(['the lease of the volume could not be written']);

@@ -13,7 +13,7 @@ const busy = JSON.stringify({ owner, state: 'busy', flushed: 0 });
 
 it('a lease that is being written is waited for: whoever is at work is not taken for idle', async () => {
   const folder = temporaryFolder();
-  // As each renewal begins: the file is emptied first.
+  // As a file system may show it for a moment.
   writeFileSync(leasePath(folder), '');
   let isRead = false;
   const read = readLease(folder).finally(() => {

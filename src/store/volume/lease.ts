@@ -7,7 +7,7 @@
  * - Not flushed: after a power cut nobody is at work.
  */
 
-import { open, rm, writeFile } from 'node:fs/promises';
+import { constants, open, rm } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
@@ -77,6 +77,15 @@ export async function readFileClock(storeDir: string): Promise<number> {
   }
 }
 
+/** Room for a lease, whatever it says. */
+const leaseBytes = 1024;
+
+/** In one write over what was there: emptied first, it would look for a moment, or longer on a busy disk, as if nobody worked. */
+async function writeInPlace(path: string, text: string): Promise<void> {
+  await using file = await open(path, constants.O_WRONLY | constants.O_CREAT);
+  await file.write(text.padEnd(leaseBytes), 0);
+}
+
 /** This instance's own lease of one generation. */
 export class LeaseFile {
   readonly #folder: string;
@@ -126,7 +135,7 @@ export class LeaseFile {
       while (!this.#isWritten) {
         this.#isWritten = true;
         const lease = { owner: this.#owner, state: this.#isBusy ? 'busy' : 'idle', flushed: this.#flushed };
-        await writeFile(leasePath(this.#folder), JSON.stringify(lease));
+        await writeInPlace(leasePath(this.#folder), JSON.stringify(lease));
       }
     } catch (error) {
       this.#log.debug({ err: error }, 'the lease of the volume could not be written');
