@@ -3,9 +3,9 @@
  *
  *     standby → (taken over, hydrated, opened) → open → (lost: another instance took over) → dropped → standby
  *
- * - Whoever uses the store does it inside `use`. A use that finds the instance idle looks at the baton first: while it was
+ * - Whoever uses the store does it inside `use`. A change that finds the instance idle looks at the baton first: while it was
  *   idle, or frozen, another may have taken over. Nothing that was read or done is answered before it is on the volume, and
- *   another look.
+ *   a look after that.
  * - When the volume is lost, everything that rests on what is in memory or on local disk ends first (runs, their agents, the
  *   uses under way, which fail); then the runtime database is closed; only then is the volume taken again. So a use never
  *   crosses from one database to the next.
@@ -203,8 +203,9 @@ export class StoreAccess implements Volume {
   async #enterOpened(kind: Use): Promise<(() => void) | null> {
     const opened = this.#opened;
     if (opened === null) return null;
-    // Somebody at work looks at the baton often enough, and so does every use at its end.
-    if (this.#uses.writers > 0) return this.#uses.begin(kind);
+    // Every use looks at the baton at its end, and what was only read is then read again: one look is enough for it. A change
+    // would be refused; but somebody at work looks often enough.
+    if (kind === 'reads' || this.#uses.writers > 0) return this.#uses.begin(kind);
     try {
       await opened.tenure.look();
     } catch (error) {
@@ -216,10 +217,13 @@ export class StoreAccess implements Volume {
   }
 
   async #confirm(): Promise<void> {
+    const { tenure } = this.#requireOpened();
     try {
-      await this.#requireOpened().tenure.confirm().catch(rejectLost);
+      await tenure.confirm();
     } catch (error) {
-      throw error instanceof Problem ? error : unconfirmed(error);
+      if (!(error instanceof TenureOver)) throw unconfirmed(error);
+      this.#lost(tenure, error);
+      throw lossProblem(error);
     }
   }
 

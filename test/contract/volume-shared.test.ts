@@ -58,7 +58,7 @@ describe('an instance that is idle', () => {
     faults.take();
     expect(await a.read()).toEqual([id]);
     const names = faults.take().flatMap(({ name, path }) => (path.endsWith('lease') ? [] : [name]));
-    expect(names).toEqual(['readdir', 'readdir']);
+    expect(names).toEqual(['readdir']);
     expect(batonOf(place)).toBe(baton);
     expect(a.calls.open).toBe(1);
   });
