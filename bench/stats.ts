@@ -2,6 +2,13 @@
 
 export type Stats = { n: number; p50: number; p95: number; p99: number; max: number };
 
+/** A line of the bench: milliseconds, or one value in a unit of its own. */
+export type Row = { what: string; p50: number; p95: number; n: number } | { what: string; unit: string; value: number };
+
+export function toRow(what: string, { p50, p95, n }: Stats): Row {
+  return { what, p50, p95, n };
+}
+
 export function stats(samples: number[]): Stats {
   const sorted = [...samples].sort((a, b) => a - b);
   const at = (share: number) =>

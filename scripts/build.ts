@@ -1,12 +1,16 @@
 /**
  * Bundles the server into `dist/`, for production: `node dist/main.js`.
  *
- * `main.js` stays tiny and loads the rest through Node's compile cache, which it turns on first. The Agent SDK is not
- * bundled: it finds its program beside itself in node_modules.
+ * `main.js` stays tiny and loads the command, which loads what it needs before the server listens, and the rest after that. The
+ * Agent SDK is not bundled: it finds its program beside itself in node_modules. What each of the settings below is worth is in
+ * docs/adr/0025-cold-start.md.
  */
 
-import { rm } from 'node:fs/promises';
-import { build } from 'esbuild';
+import { readFile, rm } from 'node:fs/promises';
+import { isBuiltin } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build, type Plugin } from 'esbuild';
 
 await rm('dist', { recursive: true, force: true });
 await build({
@@ -19,14 +23,52 @@ await build({
   target: 'node24',
   legalComments: 'external',
   sourcemap: 'linked',
-  external: [
-    '@anthropic-ai/claude-agent-sdk',
-    '@copilotkit/aimock',
-    'eventsource-parser',
-    'pino',
-    'pino-pretty',
-    // Its build for Node is CommonJS, which a bundle of modules cannot hold.
-    'yaml',
-  ],
+  external: ['@anthropic-ai/claude-agent-sdk', '@copilotkit/aimock', 'eventsource-parser', 'pino-pretty'],
+  plugins: [builtinModules(), zodMini()],
   logLevel: 'warning',
 });
+
+/**
+ * Of a module of its own that is imported, node reads each export, and with some it loads what nothing needs before the server
+ * listens: `fetch`, HTTP/2 and TLS with those of `http`, Web Cryptography with those of `crypto`. An object that inherits from the
+ * module has none of them read. And CommonJS is given what it requires; a bundle of modules has no `require`.
+ */
+function builtinModules(): Plugin {
+  const inherited = new Set(['node:crypto', 'node:http']);
+  return {
+    name: 'builtin modules',
+    setup: ({ onResolve, onLoad }) => {
+      onResolve({ filter: /./ }, ({ path, kind }) => {
+        if (!isBuiltin(path)) return null;
+        if (kind === 'require-call') return { path, namespace: 'required', sideEffects: false };
+        return inherited.has(path) ? { path, namespace: 'inherited', sideEffects: false } : null;
+      });
+      const get = (name: string) => `process.getBuiltinModule('${name}')`;
+      onLoad({ filter: /./, namespace: 'required' }, ({ path }) => ({ contents: `module.exports = ${get(path)};` }));
+      onLoad({ filter: /./, namespace: 'inherited' }, ({ path }) => ({
+        contents: `module.exports = Object.create(${get(path)});`,
+      }));
+    },
+  };
+}
+
+/**
+ * Zod's core once more, for `zod/mini` alone, which needs a tenth of it. A file that it shared with the rest of Zod would be loaded
+ * whole before the server listens.
+ */
+function zodMini(): Plugin {
+  const namespace = 'zod/mini';
+  return {
+    name: namespace,
+    setup: ({ onResolve, onLoad }) => {
+      const entry = fileURLToPath(import.meta.resolve(namespace));
+      onResolve({ filter: /^zod\/mini$/ }, () => ({ path: entry, namespace, sideEffects: false }));
+      onResolve({ filter: /^\./, namespace }, ({ path, importer }) => ({
+        path: join(dirname(importer), path),
+        namespace,
+        sideEffects: false,
+      }));
+      onLoad({ filter: /./, namespace }, async ({ path }) => ({ contents: await readFile(path, 'utf8') }));
+    },
+  };
+}

@@ -1,15 +1,20 @@
 #!/usr/bin/env node
-/** The process: turns the compile cache on, then hands over to the command. Nothing else is loaded before that. */
+/**
+ * The process: puts its environment out of others' sight, turns the compile cache on, then hands over to the command. Nothing
+ * else is loaded before that.
+ */
 
 import { enableCompileCache } from 'node:module';
+import { takeEnvironment } from './lib/own-environment.ts';
 
 enableCompileCache();
 
+const { env } = takeEnvironment();
 const commands = new Map([
-  ['serve', async () => (await import('./cli/serve.ts')).serve(process.env)],
-  ['doctor', async () => (await import('./cli/doctor.ts')).doctor(process.env, (text) => process.stdout.write(text))],
-  ['mcp', async () => (await import('./cli/mcp.ts')).mcp(process.env)],
-  ['demo', async () => (await import('./cli/demo.ts')).demo(process.env, (text) => process.stdout.write(text))],
+  ['serve', async () => (await import('./cli/serve.ts')).serve(env)],
+  ['doctor', async () => (await import('./cli/doctor.ts')).doctor(env, (text) => process.stdout.write(text))],
+  ['mcp', async () => (await import('./cli/mcp.ts')).mcp(env)],
+  ['demo', async () => (await import('./cli/demo.ts')).demo(env, (text) => process.stdout.write(text))],
 ]);
 
 const name = process.argv[2] ?? 'serve';

@@ -7,12 +7,19 @@
  */
 
 import { randomUUID } from 'node:crypto';
-import { type ClaudeAgent, type ClaudeAgentDeps, createClaudeAgent } from './agent/claude.ts';
+import { join } from 'node:path';
+import type { ClaudeAgent, ClaudeAgentDeps, Confinement } from './agent/claude.ts';
+import { createLazyAgent } from './agent/lazy-agent.ts';
+import { availableBytes, decideProcesses } from './agent/memory.ts';
+import { processFoldersIn } from './agent/process-folder.ts';
+import { hidingOf } from './agent/sandbox.ts';
 import { waitFor } from './agent/wait-for.ts';
-import { type Config, findVolumes } from './config.ts';
+import { type Config, type Env, findVolumes } from './config.ts';
 import { finishDeletions } from './conversations/delete.ts';
-import { createApp, type HttpApp } from './http/app.ts';
+import type { HttpApp } from './http/app.ts';
+import { makeEarlyHealth } from './http/early-health.ts';
 import { readHealth } from './http/health.ts';
+import type { LazyApp } from './http/server.ts';
 import { type Clock, systemClock } from './lib/clock.ts';
 import type { Log } from './lib/log.ts';
 import { Retention } from './runs/retention.ts';
@@ -23,19 +30,23 @@ import type { Store } from './store/store.ts';
 import { nextDueAt } from './tasks/read.ts';
 
 export type Runtime = {
-  app: HttpApp;
+  app: LazyApp;
   activeRuns(): number;
   /**
-   * What can wait until the server listens: loads the agent and its tools, installs its skills, finishes deletions that were cut off, removes
-   * what is past its retention. Never rejects.
+   * What can wait until the server listens: loads the app, the agent and its tools, installs its skills, finishes deletions that
+   * were cut off, removes what is past its retention. Never rejects.
    */
   warmUp(): Promise<void>;
+  /** What keeps the agent from the server. Rejects where the agent cannot be loaded. */
+  confinement(): Promise<Confinement>;
   /** Ends runs, syncs, closes. Idempotent. Resolves to false when the last sync failed. */
   stop(): Promise<boolean>;
 };
 
 export type RuntimeInput = {
   config: Config;
+  /** What the process was started with; `process.env` has less. */
+  env: Env;
   log: Log;
   requestStop(reason: string): void;
   /** Another agent behind the same port. */
@@ -60,9 +71,10 @@ function runGraceMs(graceMs: number): number {
 
 export async function createRuntime({
   config,
+  env,
   log,
   requestStop,
-  createAgent = createClaudeAgent,
+  createAgent = createLazyAgent,
 }: RuntimeInput): Promise<Runtime> {
   const clock = systemClock;
   await using undo = new AsyncDisposableStack();
@@ -72,15 +84,17 @@ export async function createRuntime({
     localDbPath: config.localDbPath,
     clock,
     log,
-    onLost: () => runs.drop(),
+    onLost: async () => {
+      await runs.drop();
+      // Another instance goes on with the conversations, and with their sessions.
+      await agent.letGo();
+    },
     onOpen: (opened) => recover(opened, { clock, log }),
   });
   undo.defer(async () => void (await access.stop()));
   const { store } = access;
   const volume = access;
 
-  // Not a setting's fault, but whoever runs this should know.
-  log.warn('the agent has the credential of the model API in its environment, where its tools can read it');
   const volumes = await findVolumes(config);
   const agent = createAgent({
     credential: config.credential,
@@ -88,13 +102,18 @@ export async function createRuntime({
     defaultModel: config.model,
     fallbackModel: config.fallbackModel,
     memoryDir: config.memoryDir,
-    configDir: null,
     orgDir: config.orgDir,
     systemPromptOverride: config.systemPromptOverride,
     timezone: config.timezone,
-    baseEnv: process.env,
-    toolServer: async (context) =>
-      (await loadTools()).makeToolServer({ ...operations, version: config.version }, context),
+    baseEnv: env,
+    hidden: serverFiles(config),
+    toolServer: async (current) =>
+      (await loadTools()).makeToolServer({ ...operations, version: config.version }, current),
+    sandbox: config.sandbox,
+    warm: {
+      idleMs: config.warmIdleMs,
+      ...decideProcesses(availableBytes(), { spares: config.warmSpares, conversations: config.warmConversations }),
+    },
     log,
   });
   undo.defer(() => agent.stop());
@@ -129,15 +148,23 @@ export async function createRuntime({
   await access.start();
 
   let stopped: Promise<boolean> | null = null;
-  const app = createApp({
-    operations,
-    useStore: (kind, work) => access.use(kind, work),
+  const health = {
     health: () => readHealth({ store, volume, agent, volumes, nextDueAt: () => nextDueAt(operations), log }),
     stopping: () => stopped !== null,
-    requestStop: (reason) => requestStop(reason ?? 'asked over HTTP'),
     log,
     settings: config,
-  });
+  };
+  let loading: Promise<HttpApp> | null = null;
+  const loadApp = async () => {
+    const { createApp } = await import('./http/app.ts');
+    return createApp({
+      ...health,
+      operations,
+      useStore: (kind, work) => access.use(kind, work),
+      requestStop: (reason) => requestStop(reason ?? 'asked over HTTP'),
+    });
+  };
+  const app: LazyApp = { load: () => (loading ??= loadApp()), early: makeEarlyHealth(health), log };
   const parts = undo.move();
 
   async function stop(): Promise<boolean> {
@@ -151,11 +178,16 @@ export async function createRuntime({
   return {
     app,
     activeRuns: () => runs.active,
+    confinement: () => agent.confinement(),
     warmUp: async () => {
       // The run that needs it tells its caller what is wrong.
-      await Promise.all([agent.warmUp(), loadTools(), installSkills()]).catch((error: unknown) =>
-        log.error({ err: error }, 'the Agent SDK cannot be loaded'),
-      );
+      try {
+        await app.load();
+        await Promise.all([agent.warmUp(), loadTools(), installSkills()]);
+        agent.keepSpares();
+      } catch (error) {
+        log.error({ err: error }, 'the Agent SDK cannot be loaded');
+      }
       await finishDeletions({ store, volume, agent, log });
       await retention.start();
     },
@@ -164,6 +196,18 @@ export async function createRuntime({
       return stopped;
     },
   };
+}
+
+/** What is not the agent's to read: the database, its volume, settings of ours and of the organisation. */
+function serverFiles({ storeDir, localDbPath, memoryDir, orgDir }: Config): string[] {
+  const needed = [memoryDir, processFoldersIn(process.env.TMPDIR ?? '/tmp'), ...(orgDir === null ? [] : [orgDir])];
+  return [
+    storeDir,
+    ...hidingOf(localDbPath, needed),
+    join(process.cwd(), '.env'),
+    // Its headers may be secrets.
+    ...(orgDir === null ? [] : [join(orgDir, 'managed-mcp.json')]),
+  ];
 }
 
 /** Whatever was running when the volume was left is not running any more, whoever began it. */

@@ -64,13 +64,31 @@ export type AgentResult = {
 
 export type AgentHealth = {
   ok: boolean;
-  /** The version of the agent's program. */
+  /** The version of the agent's program; empty until it is known. */
   version: string;
-  /** Live processes that are ready for a conversation. */
+  /** Live processes that are ready for a new conversation. */
   warm: number;
+  /** Whether what the agent runs is kept in a sandbox; null until it is known. */
+  sandbox: 'on' | 'off' | null;
+  processes: {
+    /** Those that keep a conversation between its runs. */
+    idle: number;
+    inRuns: number;
+    starting: number;
+    /** Runs that wait for their turn to start one. */
+    waiting: number;
+    /** What all of them take, as of some seconds ago; null where that cannot be told. */
+    memoryBytes: number | null;
+  };
 };
 
 export interface Agent {
+  /** How many runs may be under way or waiting at once. */
+  readonly maxRuns: number;
+  /** The session to begin a new conversation with: one that is ready for it, where there is. */
+  newSessionId(): string;
+  /** Such a run is about to come: what can be done ahead is begun. Without a run to follow, it is undone after a while. */
+  expect(run: Pick<AgentRequest, 'sessionId' | 'resume' | 'options'>): void;
   run(request: AgentRequest, onEvent: (event: AgentEvent) => void): Promise<AgentResult>;
   /** Which of these prompts the session's transcript holds. A missing session holds none. */
   heldPrompts(sessionId: string, promptIds: string[]): Promise<Set<string>>;
@@ -78,6 +96,8 @@ export interface Agent {
   forget(sessionId: string): Promise<void>;
   /** Deletes what was archived of these sessions when they were compacted. Idempotent. */
   forgetArchives(sessionIds: string[]): Promise<void>;
+  /** Another may go on with the sessions from now on: ends whatever holds one. Resolves when nothing of it is left. */
+  letGo(): Promise<void>;
   health(): AgentHealth;
   /** Ends every process at once. Runs still under way end as `interrupted`. Idempotent. */
   stop(): Promise<void>;

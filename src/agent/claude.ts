@@ -1,59 +1,40 @@
 /**
  * The agent by the Claude Agent SDK: the only file that imports it, and not before it is needed.
  *
- * One claude process a run. A run resolves when its process and all that its tools started are gone.
+ * Its processes outlive their runs, know no credential, and are in a sandbox where there is one. When `stop` has resolved,
+ * none of them is left, nor anything that their tools started.
  */
 
 import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
+import type { RunOptions } from '../domain/run.ts';
 import type { Log } from '../lib/log.ts';
 import type { Agent, AgentResult, ToolContext } from './agent.ts';
-import type { ArchiveLimits } from './archive/archiver.ts';
 import { removeArchives } from './archive/remove.ts';
-import { type Credential, makeEnvironment } from './environment.ts';
+import { type Credential, inheritedEnvironment, makeEnvironment } from './environment.ts';
+import { startGateway } from './gateway.ts';
 import { runInSession, type SessionDeps } from './in-session.ts';
+import { canUseLandlock } from './landlock.ts';
+import { type ClaudeLimits, defaultLimits, maxRunsOf } from './limits.ts';
+import { type LiveDeps, type LiveParts, LiveProcess } from './live-process.ts';
 import { makeServersReader } from './managed-mcp.ts';
+import { MemoryUse } from './memory.ts';
 import type { ToolServer } from './options.ts';
-import type { PerformLimits } from './perform.ts';
-import type { ProcessDeps } from './process.ts';
-import { canTieToParent } from './spawn.ts';
+import { prepare } from './prepare.ts';
+import { processFoldersIn, removeAbandonedFolders } from './process-folder.ts';
+import { Processes, type ProcessesLimits } from './processes.ts';
+import { findProgram } from './program.ts';
+import { probeSandbox, type SandboxMode } from './sandbox.ts';
+import { canTieToParent, prefixOf } from './spawn.ts';
 import { makeStartSlots, type StartSlots } from './start-slots.ts';
-import { deleteSession, promptsIn } from './transcripts.ts';
+import { deleteSession, promptsIn, transcriptState } from './transcripts.ts';
 import { instanceVariable, startWatchdog, type Watchdog } from './watchdog.ts';
 
-/** `archiveMs` is less than `silenceMs`. */
-export type ClaudeLimits = PerformLimits &
-  ArchiveLimits & {
-    maxConcurrentStarts: number;
-    /** Of one call of the model API; each waits twice as long as the one before, from half a second. */
-    maxRetries: number;
-    /** How long a stream of the model API may send nothing before the CLI asks again without streaming. */
-    streamIdleMs: number;
-    /** How long an MCP server may take to connect before the run goes on without it. */
-    mcpConnectMs: number;
-    /** How long one call of a tool of the tool server may take; at least a second. */
-    toolMs: number;
-    /** From the end of a process's input to killing it. */
-    exitMs: number;
-  };
-
-export const defaultLimits: ClaudeLimits = {
-  maxConcurrentStarts: 2,
-  maxRetries: 4,
-  startMs: 60_000,
-  streamIdleMs: 60_000,
-  // Longer than the CLI's own watch over the stream and the answer without streaming that follows it.
-  silenceMs: 240_000,
-  mcpConnectMs: 10_000,
-  toolMs: 30_000,
-  archiveMs: 60_000,
-  transcriptMs: 2_000,
-  interruptMs: 2_000,
-  exitMs: 2_000,
-};
+/** Which processes are kept without a run, and how many there may be at all. */
+export type WarmLimits = Pick<ProcessesLimits, 'spares' | 'conversations' | 'idleMs' | 'maxProcesses'>;
 
 export type ClaudeAgentDeps = {
   credential: Credential;
@@ -62,43 +43,56 @@ export type ClaudeAgentDeps = {
   fallbackModel: string | null;
   /** The agent's working directory. Must exist. */
   memoryDir: string;
-  /** Where the CLI keeps its sessions; `.claude` below the working directory when null. */
-  configDir: string | null;
   orgDir: string | null;
+  /** The server's own files and folders, which are not the agent's to read. */
+  hidden: string[];
   systemPromptOverride: string | null;
   /** IANA. */
   timezone: string;
   /** The host's environment, of which only what programs need is passed on, and what `managed-mcp.json` refers to. */
   baseEnv: Record<string, string | undefined>;
-  /** Makes the server of our own tools for one claude process; it is closed with the process. */
-  toolServer: (context: ToolContext) => Promise<ToolServer>;
+  /** Makes the server of our own tools for one claude process; its tools act for the run that `current` tells. */
+  toolServer: (current: () => ToolContext | null) => Promise<ToolServer>;
+  sandbox: SandboxMode;
+  warm: WarmLimits;
   log: Log;
   limits?: Partial<ClaudeLimits>;
 };
 
+/** `prefix`: the command line in front of the agent's processes where there is no sandbox. */
+export type Confinement = { sandboxed: boolean; prefix: string[] };
+
 export type ClaudeAgent = Agent & {
   /** Loads the SDK, which takes about 0.15 s, and reads what a run needs, ahead of the first run. */
   warmUp(): Promise<void>;
+  /** Starts the spares, and keeps them from now on. */
+  keepSpares(): void;
+  confinement(): Promise<Confinement>;
   /** Does the work while no process is starting: what a starting process reads, it reads whole. */
   betweenStarts: StartSlots['betweenStarts'];
 };
 
 export function createClaudeAgent(deps: ClaudeAgentDeps): ClaudeAgent {
   const limits: ClaudeLimits = { ...defaultLimits, ...deps.limits };
-  const configDir = deps.configDir ?? join(deps.memoryDir, '.claude');
+  const { log, memoryDir, warm } = deps;
+  const sessionsDir = join(memoryDir, '.claude');
+  const temporaryDir = deps.baseEnv.TMPDIR ?? '/tmp';
+  const foldersRoot = processFoldersIn(temporaryDir);
   const stopping = new AbortController();
   const active = new Set<Promise<AgentResult>>();
   const instance = randomUUID();
   let watchdog: Watchdog | null = null;
   let loading: Promise<Loaded> | null = null;
   let program = { ok: true, version: '' };
+  let sandbox: 'on' | 'off' | null = null;
 
   async function load(): Promise<Loaded> {
     watchdog ??= startWatchdog(instance);
-    loading ??= loadSdk(limits.exitMs);
+    loading ??= loadParts(deps, limits);
     try {
       const loaded = await loading;
       program = { ok: true, version: loaded.version };
+      sandbox = loaded.parts.sandbox === null ? 'off' : 'on';
       return loaded;
     } catch (error) {
       // The next run tries again.
@@ -108,43 +102,64 @@ export function createClaudeAgent(deps: ClaudeAgentDeps): ClaudeAgent {
     }
   }
 
-  const slots = makeStartSlots(limits.maxConcurrentStarts);
-  const sessionDeps: SessionDeps = {
-    settings: {
-      cwd: deps.memoryDir,
-      configDir,
-      defaultModel: deps.defaultModel,
-      fallbackModel: deps.fallbackModel,
-      toolMs: limits.toolMs,
-      env: {
-        ...makeEnvironment({
-          base: deps.baseEnv,
-          credential: deps.credential,
-          anthropicBaseUrl: deps.anthropicBaseUrl,
-          configDir,
-          timezone: deps.timezone,
-          maxRetries: limits.maxRetries,
-          streamIdleMs: limits.streamIdleMs,
-          mcpConnectMs: limits.mcpConnectMs,
-          isRoot: process.getuid?.() === 0,
-        }),
-        [instanceVariable]: instance,
-      },
-    },
-    orgDir: deps.orgDir,
-    systemPromptOverride: deps.systemPromptOverride,
-    readServers: makeServersReader({ orgDir: deps.orgDir, env: deps.baseEnv }),
+  const settings = {
+    cwd: memoryDir,
+    sessionsDir,
+    hidden: deps.hidden,
+    defaultModel: deps.defaultModel,
+    fallbackModel: deps.fallbackModel,
+    toolMs: limits.toolMs,
+  };
+  const liveDeps: LiveDeps = {
+    settings,
+    foldersRoot,
+    env: makeEnvironment({
+      base: deps.baseEnv,
+      timezone: deps.timezone,
+      maxRetries: limits.maxRetries,
+      streamIdleMs: limits.streamIdleMs,
+      mcpConnectMs: limits.mcpConnectMs,
+      isRoot: process.getuid?.() === 0,
+    }),
+    programEnv: inheritedEnvironment(deps.baseEnv),
+    marks: { [instanceVariable]: instance },
+    credentialKind: deps.credential.kind,
     toolServer: deps.toolServer,
     timezone: deps.timezone,
     archiveLimits: { archiveMs: limits.archiveMs, transcriptMs: limits.transcriptMs },
-    limits,
-    slots,
-    load,
-    redact: (text) => text.replaceAll(deps.credential.value, '[credential]'),
-    log: deps.log,
+    mcpConnectMs: limits.mcpConnectMs,
+    log,
   };
+  const prepareDeps = {
+    settings,
+    orgDir: deps.orgDir,
+    systemPromptOverride: deps.systemPromptOverride,
+    readServers: makeServersReader({ orgDir: deps.orgDir, env: deps.baseEnv }),
+    log,
+  };
+  const slots = makeStartSlots(limits.maxConcurrentStarts);
+  const processes = new Processes({
+    limits: { ...warm, promiseMs: limits.promiseMs },
+    slots,
+    wantedBySpare: async (sessionId) =>
+      (await prepare(prepareDeps, { session: { kind: 'create', id: sessionId }, run: noWishes })).wanted,
+    start: async (wanted) => LiveProcess.start(liveDeps, (await load()).parts, wanted),
+    log,
+  });
+  const sessionDeps: SessionDeps = {
+    ...prepareDeps,
+    limits,
+    processes,
+    redact: (text) => text.replaceAll(deps.credential.value, '[credential]'),
+  };
+  const memory = new MemoryUse(() => processes.pids());
 
   return {
+    maxRuns: maxRunsOf(warm, limits),
+    newSessionId: () => processes.newSessionId(),
+    expect: ({ sessionId, resume, options }) => {
+      void expectRun({ sessionId, resume, options });
+    },
     run: async (request, onEvent) => {
       const signal = AbortSignal.any([request.signal, stopping.signal]);
       const running = runInSession(sessionDeps, { ...request, signal }, onEvent);
@@ -155,32 +170,95 @@ export function createClaudeAgent(deps: ClaudeAgentDeps): ClaudeAgent {
         active.delete(running);
       }
     },
-    heldPrompts: (sessionId, promptIds) => promptsIn(configDir, sessionId, promptIds),
-    forget: (sessionId) => deleteSession({ configDir, tempDir: deps.baseEnv.TMPDIR ?? '/tmp' }, sessionId),
-    forgetArchives: (sessionIds) => removeArchives(deps.memoryDir, sessionIds),
-    health: () => ({ ...program, warm: 0 }),
+    heldPrompts: (sessionId, promptIds) => promptsIn(sessionsDir, sessionId, promptIds),
+    forget: async (sessionId) => {
+      // It would write on.
+      await processes.endSession(sessionId);
+      await deleteSession({ sessionsDir, tempDir: temporaryDir }, sessionId);
+    },
+    forgetArchives: (sessionIds) => removeArchives(memoryDir, sessionIds),
+    letGo: () => processes.endConversations(),
+    health: () => {
+      const counts = processes.counts();
+      return { ...program, sandbox, warm: counts.spares, processes: { ...counts, memoryBytes: memory.bytes() } };
+    },
     warmUp: async () => {
       // Read once while it is known to be good, in case that it breaks before the first run.
-      await Promise.all([load(), sessionDeps.readServers()]);
+      await Promise.all([load(), prepareDeps.readServers(), removeAbandonedFolders(foldersRoot)]);
+    },
+    keepSpares: () => processes.keepSpares(),
+    confinement: async () => {
+      const { sandbox: inSandbox, prefix } = (await load()).parts;
+      return { sandboxed: inSandbox !== null, prefix };
     },
     betweenStarts: slots.betweenStarts,
     stop: async () => {
       stopping.abort();
       await Promise.allSettled(active);
+      await processes.stop();
+      const loaded = await loading?.catch(() => null);
+      await loaded?.parts.gateway.stop();
       watchdog?.stop();
     },
   };
+
+  /** What fails here fails again in the run, which tells. */
+  async function expectRun({ sessionId, resume, options }: Parameters<Agent['expect']>[0]): Promise<void> {
+    try {
+      if (!resume || (await transcriptState(sessionsDir, sessionId)) !== 'usable') return;
+      const { wanted } = await prepare(prepareDeps, { session: { kind: 'resume', id: sessionId }, run: options });
+      await processes.prepare(wanted);
+    } catch (error) {
+      log.debug({ err: error }, 'a run could not be prepared ahead');
+    }
+  }
 }
 
-type Loaded = ProcessDeps & { version: string };
+/** What a spare is started for. */
+const noWishes: RunOptions = {
+  model: null,
+  maxExecutionMs: 0,
+  thinking: { type: 'disabled' },
+  effort: null,
+  maxTurns: null,
+  maxBudgetUsd: null,
+  mcpServers: {},
+};
 
-async function loadSdk(exitMs: number): Promise<Loaded> {
+type Loaded = { parts: LiveParts; version: string };
+
+async function loadParts(deps: ClaudeAgentDeps, limits: ClaudeLimits): Promise<Loaded> {
   const name = '@anthropic-ai/claude-agent-sdk';
-  const [sdk, tieToParent, manifest] = await Promise.all([
+  const [sdk, tieToParent, sandbox, hasLandlock, manifest] = await Promise.all([
     import('@anthropic-ai/claude-agent-sdk'),
     canTieToParent(),
+    findSandbox(deps),
+    canUseLandlock(),
     readFile(fileURLToPath(new URL('manifest.json', import.meta.resolve(name))), 'utf8'),
   ]);
   const { version } = z.looseObject({ version: z.string() }).parse(JSON.parse(manifest));
-  return { query: sdk.query, tieToParent, exitMs, version };
+  const gateway = await startGateway({
+    credential: deps.credential,
+    upstream: deps.anthropicBaseUrl,
+    proxyEnv: deps.baseEnv,
+    log: deps.log,
+  });
+  const { startMs, exitMs, changeMs } = limits;
+  const processDeps = { startup: sdk.startup, startMs, exitMs, changeMs };
+  const prefix = prefixOf({ tieToParent, hasLandlock: hasLandlock && deps.sandbox !== 'off' });
+  return { parts: { processDeps, gateway, tieToParent, sandbox, prefix }, version };
+}
+
+/** Null without a sandbox. Rejects where there must be one and is none. */
+async function findSandbox({ sandbox: mode, orgDir, log }: ClaudeAgentDeps): Promise<LiveParts['sandbox']> {
+  if (mode === 'off') return null;
+  const probe = await probeSandbox();
+  if (probe.works) {
+    const program = findProgram();
+    log.info({ sandbox: 'on' }, 'the agent works in a sandbox');
+    return { readable: [...(program === null ? [] : [dirname(program)]), ...(orgDir === null ? [] : [orgDir])] };
+  }
+  if (mode === 'on') throw new Error(`SANDBOX is on and there is none: ${probe.reason}`);
+  log.warn({ sandbox: 'off', reason: probe.reason }, 'the agent works without a sandbox');
+  return null;
 }

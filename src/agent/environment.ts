@@ -12,14 +12,20 @@ export type ProcessEnvironment = Record<string, string>;
 export type EnvironmentInput = {
   /** The host's environment, of which only the allowed names are taken. */
   base: Record<string, string | undefined>;
-  credential: Credential;
-  anthropicBaseUrl: string | null;
-  configDir: string;
   timezone: string;
   maxRetries: number;
   streamIdleMs: number;
   mcpConnectMs: number;
   isRoot: boolean;
+};
+
+/** What differs from one process to the next. */
+export type ProcessEnvironmentInput = {
+  configDir: string;
+  tempDir: string;
+  /** The placeholder, of the kind of the real credential. */
+  credential: Credential;
+  gatewayUrl: string;
 };
 
 /** What programs need to run at all, to be in the right language, and to reach the network of their host. */
@@ -47,19 +53,23 @@ const allowed = new Set([
   'REQUESTS_CA_BUNDLE',
 ]);
 
-export function makeEnvironment(input: EnvironmentInput): ProcessEnvironment {
-  const inherited = Object.entries(input.base).filter(
-    (entry): entry is [string, string] =>
-      entry[1] !== undefined && (allowed.has(entry[0]) || entry[0].startsWith('LC_')),
+/** What any program on this host may have of its environment. */
+export function inheritedEnvironment(base: EnvironmentInput['base']): ProcessEnvironment {
+  return Object.fromEntries(
+    Object.entries(base).filter(
+      (entry): entry is [string, string] =>
+        entry[1] !== undefined && (allowed.has(entry[0]) || entry[0].startsWith('LC_')),
+    ),
   );
+}
+
+/** What all claude processes have in common. */
+export function makeEnvironment(input: EnvironmentInput): ProcessEnvironment {
+  const inherited = inheritedEnvironment(input.base);
   return {
-    ...Object.fromEntries(inherited),
+    ...inherited,
+    ...withoutProxy(inherited),
     TZ: input.timezone,
-    CLAUDE_CONFIG_DIR: input.configDir,
-    ...(input.credential.kind === 'api_key'
-      ? { ANTHROPIC_API_KEY: input.credential.value }
-      : { CLAUDE_CODE_OAUTH_TOKEN: input.credential.value }),
-    ...(input.anthropicBaseUrl === null ? {} : { ANTHROPIC_BASE_URL: input.anthropicBaseUrl }),
     // Without it the CLI refuses to bypass permissions as root; a container is the sandbox it asks about.
     ...(input.isRoot ? { IS_SANDBOX: '1' } : {}),
     // Otherwise one extra model call per user message (a title), and telemetry.
@@ -68,6 +78,8 @@ export function makeEnvironment(input: EnvironmentInput): ProcessEnvironment {
     CLAUDE_CODE_DISABLE_BACKGROUND_TASKS: '1',
     // It would be one memory for all conversations, written behind their backs; CLAUDE.md is the memory that is meant.
     CLAUDE_CODE_DISABLE_AUTO_MEMORY: '1',
+    // A first line of the system prompt that differs from one conversation to the next: none would share a prompt cache.
+    CLAUDE_CODE_ATTRIBUTION_HEADER: '0',
     // Every tool is in the request from the start, and no placeholder for ones to be searched.
     ENABLE_TOOL_SEARCH: 'false',
     CLAUDE_CODE_MAX_RETRIES: String(input.maxRetries),
@@ -76,4 +88,28 @@ export function makeEnvironment(input: EnvironmentInput): ProcessEnvironment {
     CLAUDE_ENABLE_BYTE_WATCHDOG: '1',
     CLAUDE_BYTE_STREAM_IDLE_TIMEOUT_MS: String(input.streamIdleMs),
   };
+}
+
+export function makeProcessEnvironment(shared: ProcessEnvironment, input: ProcessEnvironmentInput): ProcessEnvironment {
+  const { kind, value } = input.credential;
+  return {
+    ...shared,
+    TMPDIR: input.tempDir,
+    // Programs that keep a cache below HOME find it read only in the sandbox.
+    XDG_CACHE_HOME: `${input.tempDir}/.cache`,
+    npm_config_cache: `${input.tempDir}/.npm`,
+    CLAUDE_CONFIG_DIR: input.configDir,
+    ...(kind === 'api_key' ? { ANTHROPIC_API_KEY: value } : { CLAUDE_CODE_OAUTH_TOKEN: value }),
+    ANTHROPIC_BASE_URL: input.gatewayUrl,
+  };
+}
+
+const gatewayHost = '127.0.0.1';
+
+/** The way to the gateway is not through the proxy, which could not reach it. */
+function withoutProxy(inherited: Record<string, string>): Record<string, string> {
+  // Of two the CLI takes the lower-case one.
+  const given = inherited.no_proxy || inherited.NO_PROXY;
+  const list = given ? `${given},${gatewayHost}` : gatewayHost;
+  return { NO_PROXY: list, no_proxy: list };
 }

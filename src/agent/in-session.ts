@@ -1,22 +1,27 @@
 /**
- * One run in a session: chooses the session, runs the prompt on a claude process, and begins afresh when the session
- * turns out to be unusable. A prompt is never run twice: only a process that refused the session before its first
- * model call is followed by another.
+ * One run in a session: chooses the session, runs the prompt on the session's process, and begins afresh when the session
+ * turns out to be unusable. A prompt is never run twice: only a process that refused the session, or was dead before it was
+ * given the prompt, is followed by another.
  */
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { AgentEvent, AgentPrompt, AgentRequest, AgentResult } from './agent.ts';
 import { cannotStart, decideOutcome, type Outcome } from './failure.ts';
+import type { Metered } from './gateway/meter.ts';
+import type { LiveProcess } from './live-process.ts';
 import { type Performed, type PerformLimits, perform } from './perform.ts';
-import { type PrepareDeps, type PrepareInput, prepare } from './prepare.ts';
-import type { ClaudeProcess } from './process.ts';
+import { type PrepareDeps, type Prepared, prepare } from './prepare.ts';
+import type { Processes, Taken } from './processes.ts';
 import { decideSession, refusalOf, type Session } from './session.ts';
-import type { StartSlots } from './start-slots.ts';
 import { emptyTally, totalsOf } from './tally.ts';
 import { holdsMessage, promptsIn, transcriptState } from './transcripts.ts';
 
 export type SessionDeps = PrepareDeps & {
-  limits: PerformLimits;
-  slots: StartSlots;
+  limits: PerformLimits & {
+    /** How long what the CLI has said may take to its transcript. */
+    transcriptMs: number;
+  };
+  processes: Processes;
   /** Takes the credential out of a text for the log. */
   redact: (text: string) => string;
 };
@@ -24,7 +29,7 @@ export type SessionDeps = PrepareDeps & {
 type OnEvent = (event: AgentEvent) => void;
 
 export async function runInSession(deps: SessionDeps, request: AgentRequest, onEvent: OnEvent): Promise<AgentResult> {
-  const choice = decideSession(request, await transcriptState(deps.settings.configDir, request.sessionId));
+  const choice = decideSession(request, await transcriptState(deps.settings.sessionsDir, request.sessionId));
   if (choice.kind === 'fresh') return await beginAfresh(deps, request, onEvent, choice.because);
   const { prompt } = request;
   const { result, refused } = await runOnce(deps, { request, prompt, session: choice.session }, onEvent);
@@ -45,57 +50,97 @@ async function beginAfresh(
 /** `refused`: why the CLI did not open the session; null when it did, or when something else went wrong. */
 type Once = { result: AgentResult; refused: string | null };
 
-async function runOnce(deps: SessionDeps, input: PrepareInput, onEvent: OnEvent): Promise<Once> {
-  const { request, prompt, session } = input;
-  const notRun = (outcome: Outcome): Once => {
+async function runOnce(
+  deps: SessionDeps,
+  input: { request: AgentRequest; prompt: AgentPrompt; session: Session },
+  onEvent: OnEvent,
+): Promise<Once> {
+  const { request, session } = input;
+  const notRun = (outcome: Outcome, refused: string | null = null): Once => {
     const kept: Kept = { promptTaken: false, replyKept: true };
-    return { result: toResult(session, outcome, nothingPerformed, kept), refused: null };
+    return { result: toResult(session, outcome, nothingPerformed, kept), refused };
   };
-  const prepared = await prepare(deps, input);
-  if (prepared === null) return notRun({ outcome: 'error', problem: cannotStart() });
-  const release = await deps.slots.take(request.signal);
-  if (release === null) return notRun({ outcome: 'interrupted' });
-
+  let prepared: Prepared;
+  let taken: Taken;
   try {
-    const claude = prepared.start();
-    const { archiver } = prepared;
-    const performed = await perform(deps.limits, {
-      process: claude,
-      sessionId: session.id,
-      prompt,
-      onMessage: (message) => archiver.observe(message),
-      onEvent,
-      onStarted: release,
-      signal: request.signal,
-    });
-    await archiver.end();
-    tell(deps, request, performed, claude);
-    const outcome = decideOutcome({ ...performed, options: request.options });
-    const kept = await whatIsKept(deps, { session, prompt, outcome, performed });
-    const result = toResult(session, outcome, performed, kept);
-    return {
-      result: { ...result, warnings: [...prepared.warnings, ...result.warnings, ...archiver.warnings] },
-      // Once the model has been asked, whatever is said is about something else.
-      refused: performed.tally.model === null ? refusalOf(said(performed, claude)) : null,
-    };
-  } finally {
-    release();
+    prepared = await prepare(deps, { session, run: request.options });
+    taken = await deps.processes.take(prepared.wanted, request.signal);
+  } catch (error) {
+    deps.log.error({ run_id: request.runId, err: error }, 'the agent could not be prepared');
+    return notRun({ outcome: 'error', problem: cannotStart() });
   }
+  if (taken.kind === 'aborted') return notRun({ outcome: 'interrupted' });
+  if (taken.kind === 'failed') {
+    const { complaints } = taken;
+    deps.log.warn({ run_id: request.runId, said: deps.redact(complaints) }, 'the claude process did not start');
+    return notRun({ outcome: 'error', problem: cannotStart() }, refusalOf(complaints));
+  }
+  const ran = await runOn(deps, { ...input, live: taken.live }, onEvent);
+  // One that had died while it was idle, unnoticed.
+  if (ran.kind === 'not_begun') return await runOnce(deps, input, onEvent);
+  const { result } = ran;
+  return { result: { ...result, warnings: [...prepared.warnings, ...result.warnings] }, refused: null };
+}
+
+/** On a process that is ready: it is kept for the next run when all went well, and is gone otherwise. */
+async function runOn(
+  deps: SessionDeps,
+  input: { request: AgentRequest; prompt: AgentPrompt; session: Session; live: LiveProcess },
+  onEvent: OnEvent,
+): Promise<{ kind: 'ran'; result: AgentResult } | { kind: 'not_begun' }> {
+  const { request, prompt, session, live } = input;
+  const wasUsed = live.wasUsed;
+  const archiver = live.beginRun(request, prompt);
+  const performed = await perform(deps.limits, {
+    process: live.process,
+    sessionId: session.id,
+    prompt,
+    onMessage: (message) => archiver.observe(message),
+    onEvent,
+    signal: request.signal,
+  });
+  await archiver.end();
+  live.endRun();
+  const endedWell = performed.result !== null && !performed.result.is_error && performed.cut === null;
+  if (endedWell && performed.tally.usedTools) await live.process.endTools();
+  const death = endedWell ? null : await deps.processes.discard(live);
+  if (wasUsed && !performed.begun && performed.cut === null) return { kind: 'not_begun' };
+  if (!endedWell) tell(deps, request, { ...performed, death }, live);
+  const metered = live.pass.takeUsage();
+  const outcome = decideOutcome({ ...performed, death, options: request.options });
+  const kept = await whatIsKept(deps, { session, prompt, outcome, performed, isLive: endedWell });
+  // One that does not write its transcript is no good.
+  if (endedWell && !kept.replyKept) await deps.processes.discard(live);
+  else if (endedWell) await deps.processes.giveBack(live);
+  const result = toResult(session, outcome, performed, kept);
+  const warnings = [...result.warnings, ...archiver.warnings];
+  return { kind: 'ran', result: { ...result, ...toTotals(metered, result), warnings } };
+}
+
+/** What has passed the gateway is what is paid for; of a price that it does not know the CLI may have an estimate. */
+function toTotals(
+  metered: Metered,
+  told: Pick<AgentResult, 'usage' | 'costUsd'>,
+): Pick<AgentResult, 'usage' | 'costUsd'> {
+  if (metered.models.length === 0) return { usage: told.usage, costUsd: told.costUsd };
+  return { usage: metered.usage, costUsd: metered.costUsd ?? told.costUsd };
 }
 
 /** Never rejects: a transcript that cannot be read now must not cost the answer. It counts as holding nothing. */
 async function whatIsKept(
-  { settings: { configDir }, log }: SessionDeps,
-  ended: { session: Session; prompt: AgentPrompt; outcome: Outcome; performed: Performed },
+  { settings: { sessionsDir }, limits, log }: SessionDeps,
+  ended: { session: Session; prompt: AgentPrompt; outcome: Outcome; performed: Performed; isLive: boolean },
 ): Promise<Kept> {
-  const { session, prompt, outcome, performed } = ended;
+  const { session, prompt, outcome, performed, isLive } = ended;
   const succeeded = outcome.outcome === 'success';
   const { lastTextId } = performed.tally;
   try {
-    const isTaken = async () => (await promptsIn(configDir, session.id, [prompt.id])).has(prompt.id);
+    const isTaken = async () => (await promptsIn(sessionsDir, session.id, [prompt.id])).has(prompt.id);
+    const isHeld = () => lastTextId === null || holdsMessage(sessionsDir, session.id, lastTextId);
     return {
       promptTaken: succeeded || (await isTaken()),
-      replyKept: lastTextId === null || (await holdsMessage(configDir, session.id, lastTextId)),
+      // One that is gone has written all that it ever will; a live one may do so a moment after its result.
+      replyKept: isLive ? await becomesTrue(isHeld, limits.transcriptMs) : await isHeld(),
     };
   } catch (error) {
     log.warn({ err: error }, 'the transcript cannot be read');
@@ -103,8 +148,17 @@ async function whatIsKept(
   }
 }
 
-function tell(deps: SessionDeps, request: AgentRequest, performed: Performed, claude: ClaudeProcess): void {
-  if (performed.result !== null && !performed.result.is_error && performed.cut === null) return;
+const lookAgainMs = 5;
+
+async function becomesTrue(look: () => boolean | Promise<boolean>, maxMs: number): Promise<boolean> {
+  for (let leftMs = maxMs; leftMs > 0; leftMs -= lookAgainMs) {
+    if (await look()) return true;
+    await sleep(lookAgainMs);
+  }
+  return await look();
+}
+
+function tell(deps: SessionDeps, request: AgentRequest, performed: Ended, live: LiveProcess): void {
   const { cut, death, result } = performed;
   deps.log.warn(
     {
@@ -112,7 +166,7 @@ function tell(deps: SessionDeps, request: AgentRequest, performed: Performed, cl
       conversation_id: request.conversationId,
       cut,
       death,
-      said: deps.redact(said(performed, claude)),
+      said: deps.redact(said(performed, live)),
       terminal_reason: result?.terminal_reason,
     },
     'the agent was cut off or failed',
@@ -120,12 +174,14 @@ function tell(deps: SessionDeps, request: AgentRequest, performed: Performed, cl
 }
 
 /** All that the CLI said about what went wrong. */
-function said({ result, tally }: Performed, claude: ClaudeProcess): string {
+function said({ result, tally }: Performed, live: LiveProcess): string {
   const errors = result && 'errors' in result ? result.errors : [];
-  return [...errors, tally.apiError?.text ?? '', claude.stderr].filter((text) => text !== '').join('\n');
+  return [...errors, tally.apiError?.text ?? '', live.process.complaints].filter((text) => text !== '').join('\n');
 }
 
-const nothingPerformed: Performed = { result: null, cut: null, death: null, tally: emptyTally };
+type Ended = Performed & { death: string | null };
+
+const nothingPerformed: Performed = { result: null, cut: null, begun: false, tally: emptyTally };
 
 /** What the session's transcript holds of the run. */
 type Kept = Pick<AgentResult, 'promptTaken' | 'replyKept'>;

@@ -18,10 +18,10 @@ export const markerVariable = 'PICOCLAW_RUN_MARKER';
 const maxRounds = 100;
 const roundMs = 10;
 
-/** Kills every process that carries the marker, and waits until it is gone. */
-export async function killLeftovers(marker: string): Promise<void> {
+/** Kills every process that carries the marker, but for those to keep, and waits until it is gone. */
+export async function killLeftovers(marker: string, keep: ReadonlySet<number> = new Set()): Promise<void> {
   for (let round = 0; round < maxRounds; round += 1) {
-    const pids = await findMarked(marker);
+    const pids = (await findMarked(marker)).filter((pid) => !keep.has(pid));
     if (pids.length === 0) return;
     for (const pid of pids) kill(pid);
     await sleep(roundMs);
@@ -29,7 +29,7 @@ export async function killLeftovers(marker: string): Promise<void> {
 }
 
 /** The processes that carry the marker. */
-async function findMarked(marker: string): Promise<number[]> {
+export async function findMarked(marker: string): Promise<number[]> {
   const entry = `${markerVariable}=${marker}\0`;
   const names: string[] = await readdir('/proc').catch(() => []);
   const pids = names.filter((name) => /^\d+$/.test(name)).map(Number);

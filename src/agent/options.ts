@@ -1,8 +1,8 @@
 /** From a request to the SDK's options; pure. What is settled here is what the agent may do and what it never sees. */
 
-import type { McpSdkServerConfigWithInstance, McpServerConfig, Options } from '@anthropic-ai/claude-agent-sdk';
+import type { McpSdkServerConfigWithInstance, Options } from '@anthropic-ai/claude-agent-sdk';
 import { toolServerName } from '../domain/mcp-server.ts';
-import type { McpServer, RunOptions } from '../domain/run.ts';
+import type { RunOptions } from '../domain/run.ts';
 import type { ProcessEnvironment } from './environment.ts';
 import { makeDenyRules } from './permissions.ts';
 import type { Session } from './session.ts';
@@ -11,9 +11,11 @@ import { builtInTools } from './tools.ts';
 
 /** The same for every run. */
 export type OptionsSettings = {
-  env: ProcessEnvironment;
   cwd: string;
-  configDir: string;
+  /** `.claude` in the memory folder. */
+  sessionsDir: string;
+  /** The server's own files and folders. */
+  hidden: string[];
   defaultModel: string | null;
   fallbackModel: string | null;
   /** How long one call of a tool of the tool server may take. Below a second it is not kept. */
@@ -27,20 +29,24 @@ export type OptionsInput = {
   session: Session;
   systemPrompt: SystemPrompt;
   run: RunOptions;
+  env: ProcessEnvironment;
+  configDir: string;
   toolServer: ToolServer;
+  /** The other MCP servers by their names, as the process is to see them: in this process too. */
+  mcpServers: Record<string, McpSdkServerConfigWithInstance>;
   hooks: NonNullable<Options['hooks']>;
 };
 
 export function makeOptions(settings: OptionsSettings, input: OptionsInput): Options {
   const { run, session } = input;
-  const model = run.model ?? settings.defaultModel;
-  const fallbackModel = settings.fallbackModel === model ? null : settings.fallbackModel;
+  const { model, fallbackModel } = chooseModels(settings, run);
   return {
     ...(session.kind === 'resume' ? { resume: session.id } : { sessionId: session.id }),
     cwd: settings.cwd,
-    env: settings.env,
+    env: input.env,
     systemPrompt: input.systemPrompt,
-    ...(model === null ? {} : { model }),
+    // Without a name a resumed session goes on with the model that it had last.
+    model: model ?? 'default',
     ...(fallbackModel === null ? {} : { fallbackModel }),
     thinking: toThinking(run.thinking),
     ...(run.effort === null ? {} : { effort: run.effort }),
@@ -50,16 +56,15 @@ export function makeOptions(settings: OptionsSettings, input: OptionsInput): Opt
     tools: builtInTools,
     permissionMode: 'bypassPermissions',
     allowDangerouslySkipPermissions: true,
-    settings: makeSettings(settings, session),
-    // `project` for the working directory's CLAUDE.md, skills and settings; nothing of the host's user.
-    settingSources: ['project'],
+    settings: makeSettings(settings, input),
+    // `user` is the process's own configuration, which leads to the workspace's persona and skills and to nothing else of it:
+    // a settings file in the workspace could have hooks and environment for every run to come.
+    settingSources: ['user'],
 
     mcpServers: {
-      ...toMcpServers(run.mcpServers),
+      ...input.mcpServers,
       [toolServerName]: { type: 'sdk', name: toolServerName, instance: input.toolServer, timeout: settings.toolMs },
     },
-    // Not on the command line, where every user of the machine reads headers and env.
-    mcpServersDelivery: 'initialize',
     // The working directory is the agent's to write: a `.mcp.json` there would run commands at the next start.
     strictMcpConfig: true,
     hooks: input.hooks,
@@ -70,7 +75,19 @@ export function makeOptions(settings: OptionsSettings, input: OptionsInput): Opt
   };
 }
 
-function makeSettings({ cwd, configDir }: OptionsSettings, session: Session): NonNullable<Options['settings']> {
+/** Null: the CLI's own default, or none. */
+export function chooseModels(
+  { defaultModel, fallbackModel }: Pick<OptionsSettings, 'defaultModel' | 'fallbackModel'>,
+  run: Pick<RunOptions, 'model'>,
+): { model: string | null; fallbackModel: string | null } {
+  const model = run.model ?? defaultModel;
+  return { model, fallbackModel: fallbackModel === model ? null : fallbackModel };
+}
+
+function makeSettings(
+  { cwd, sessionsDir, hidden }: OptionsSettings,
+  { configDir, session }: OptionsInput,
+): NonNullable<Options['settings']> {
   return {
     // Only the skills that are installed here. One of the CLI's own comes as a plugin, which the first does not cover.
     disableBundledSkills: true,
@@ -82,7 +99,7 @@ function makeSettings({ cwd, configDir }: OptionsSettings, session: Session): No
     includeGitInstructions: false,
     // A conversation may be taken up after any time; the CLI's default deletes its transcript after 30 days.
     cleanupPeriodDays: 36_500,
-    permissions: { deny: makeDenyRules({ cwd, configDir, sessionId: session.id }) },
+    permissions: { deny: makeDenyRules({ cwd, sessionsDir, configDir, hidden, sessionId: session.id }) },
   };
 }
 
@@ -95,18 +112,4 @@ function toThinking(thinking: RunOptions['thinking']): NonNullable<Options['thin
   return thinking.type === 'disabled'
     ? { type: 'disabled' }
     : { type: 'enabled', budgetTokens: thinking.maxTokens, display: 'summarized' };
-}
-
-function toMcpServers(servers: Record<string, McpServer>): Record<string, McpServerConfig> {
-  return Object.fromEntries(Object.entries(servers).map(([name, server]) => [name, toMcpServer(server)]));
-}
-
-/** `alwaysLoad`: the first model call waits for the server, so that its tools are there from the start. */
-function toMcpServer(server: McpServer): McpServerConfig {
-  if (server.type === 'stdio') {
-    const { command, args, env } = server;
-    return { type: 'stdio', command, ...(args ? { args } : {}), ...(env ? { env } : {}), alwaysLoad: true };
-  }
-  const { type, url, headers } = server;
-  return { type, url, ...(headers ? { headers } : {}), alwaysLoad: true };
 }

@@ -1,22 +1,22 @@
 /**
- * One run on one process: sends the prompt, tells what happens, and ends the process.
+ * One run on one process, from its prompt to its result.
  *
- *   starting ── first message ──► working ── result ──► ended
- *
- * Whatever cuts it short (the caller's signal, a start that hangs, a model that falls silent, a refused key) asks the
- * process for its result first, because that saves the partial text in the transcript, and kills it if none comes.
+ * Whatever cuts it short (the caller's signal, a process that says nothing, a model that falls silent, a refused key) asks
+ * the process for its result first, because that saves the partial text in the transcript, and kills it if none comes. A
+ * result that belongs to something else kills it too.
  */
 
 import type { SDKMessage, SDKResultMessage } from '@anthropic-ai/claude-agent-sdk';
 import type { AgentEvent, AgentPrompt } from './agent.ts';
+import { Deadline } from './deadline.ts';
 import { type Cut, isHopeless } from './failure.ts';
 import type { ClaudeProcess } from './process.ts';
 import { emptyTally, observe, type Tally } from './tally.ts';
 import { beforeTheFirst, translate } from './translate.ts';
 
 export type PerformLimits = {
-  /** From the start of a process to its first message. */
-  startMs: number;
+  /** From the prompt to the process's first message. */
+  firstMessageMs: number;
   /** Between two messages of the process while it waits for the model API. */
   silenceMs: number;
   /** From asking the process to stop to killing it. */
@@ -29,35 +29,39 @@ export type PerformInput = {
   prompt: AgentPrompt;
   onMessage: (message: SDKMessage) => void;
   onEvent: (event: AgentEvent) => void;
-  /** Called with the first message, or with the end if there is none. */
-  onStarted: () => void;
   signal: AbortSignal;
 };
 
+/** Without a result the process is of no further use. */
 export type Performed = {
   result: SDKResultMessage | null;
   cut: Cut | null;
-  /** How the process ended, if that was before a result. */
-  death: string | null;
+  /** Whether the process has taken up the prompt at all: it says so before it asks the model. */
+  begun: boolean;
   tally: Tally;
 };
 
 export async function perform(limits: PerformLimits, input: PerformInput): Promise<Performed> {
-  const { process, signal } = input;
+  const { process, prompt, signal } = input;
   const cutter = new Cutter(process, limits.interruptMs);
   const onAbort = () => cutter.cut('aborted');
   signal.addEventListener('abort', onAbort, { once: true });
   const clock = new Deadline();
-  clock.set(limits.startMs, () => cutter.cut('no_start'));
+  clock.set(limits.firstMessageMs, () => cutter.cut('no_start'));
 
   let tally = emptyTally;
   let state = beforeTheFirst;
   let result: SDKResultMessage | null = null;
+  let begun = false;
   try {
-    process.send(input.sessionId, input.prompt);
+    process.send(input.sessionId, prompt);
     if (signal.aborted) onAbort();
     for (let message = await process.next(); message !== null; message = await process.next()) {
-      input.onStarted();
+      begun = true;
+      if (message.type === 'result' && !isResultOf(message, prompt)) {
+        process.kill();
+        continue;
+      }
       input.onMessage(message);
       tally = observe(tally, message);
       const step = translate(state, message);
@@ -66,6 +70,7 @@ export async function perform(limits: PerformLimits, input: PerformInput): Promi
 
       if (message.type === 'result') {
         result = message;
+        process.endTurn();
         break;
       }
       if (isRefusedCredential(message)) cutter.cut('refused_credential');
@@ -76,10 +81,13 @@ export async function perform(limits: PerformLimits, input: PerformInput): Promi
     clock.clear();
     signal.removeEventListener('abort', onAbort);
     cutter.disarm();
-    input.onStarted();
-    await process.end();
   }
-  return { result, cut: cutter.reason, death: result === null ? await process.end() : null, tally };
+  return { result, cut: cutter.reason, begun, tally };
+}
+
+/** A result names the prompts that it answers; one of a turn that was cut off may name none. */
+function isResultOf({ user_message_uuids: ids = [] }: SDKResultMessage, prompt: AgentPrompt): boolean {
+  return ids.length === 0 || ids.includes(prompt.id);
 }
 
 /** The CLI tells of each retry; where retrying cannot help it would go on for minutes. */
@@ -109,20 +117,5 @@ class Cutter {
 
   disarm(): void {
     this.#grace.clear();
-  }
-}
-
-/** A timer of which only the last setting counts. */
-class Deadline {
-  #timer: NodeJS.Timeout | null = null;
-
-  set(ms: number, onPassed: () => void): void {
-    this.clear();
-    this.#timer = setTimeout(onPassed, ms);
-  }
-
-  clear(): void {
-    if (this.#timer) clearTimeout(this.#timer);
-    this.#timer = null;
   }
 }

@@ -1,14 +1,16 @@
-/** What a run needs before it has a process: everything is read afresh for each run, and all that can fail is in here. */
+/** What a run wants of its process: everything is read afresh for each run, and all that can fail is in here. */
 
+import { createHash } from 'node:crypto';
 import { access } from 'node:fs/promises';
+import type { RunOptions } from '../domain/run.ts';
 import type { Log } from '../lib/log.ts';
-import type { AgentPrompt, AgentRequest, ToolContext } from './agent.ts';
-import { type ArchiveLimits, Archiver } from './archive/archiver.ts';
+import type { Wanted } from './live-process.ts';
 import type { McpServers, ReadServers } from './managed-mcp.ts';
-import { makeOptions, type OptionsSettings, type ToolServer } from './options.ts';
-import { ClaudeProcess, type ProcessDeps } from './process.ts';
+import { chooseModels, type OptionsSettings } from './options.ts';
 import type { Session } from './session.ts';
-import { readSystemPrompt } from './system-prompt.ts';
+import type { Spec } from './spec.ts';
+import { readSystemPrompt, type SystemPrompt } from './system-prompt.ts';
+import { markWorkspace } from './workspace.ts';
 
 export type PrepareDeps = {
   settings: OptionsSettings;
@@ -16,67 +18,55 @@ export type PrepareDeps = {
   systemPromptOverride: string | null;
   /** The organisation's. */
   readServers: ReadServers;
-  toolServer: (context: ToolContext) => Promise<ToolServer>;
-  /** IANA. */
-  timezone: string;
-  archiveLimits: ArchiveLimits;
-  /** Loads the SDK when it is first wanted. */
-  load: () => Promise<ProcessDeps>;
   log: Log;
 };
 
-export type PrepareInput = { request: AgentRequest; prompt: AgentPrompt; session: Session };
+/** `warnings`: for whoever asked. */
+export type Prepared = { wanted: Wanted; warnings: string[] };
 
-export type Prepared = {
-  start: () => ClaudeProcess;
-  archiver: Archiver;
-  /** For whoever asked. */
-  warnings: string[];
-};
-
-/** Null, with the cause in the log, when the run cannot have a process. */
-export async function prepare(deps: PrepareDeps, input: PrepareInput): Promise<Prepared | null> {
-  const { request, prompt, session } = input;
-  const { runId, conversationId } = request;
-  const { log, timezone, archiveLimits } = deps;
-  const warnings: string[] = [];
-  const archiver = new Archiver({
-    memoryDir: deps.settings.cwd,
-    timezone,
-    ...archiveLimits,
-    runId,
-    conversationId,
-    sessionId: session.id,
-    promptId: prompt.id,
-    log,
-  });
-  try {
-    const processDeps = await deps.load();
+/** Rejects when a run cannot have a process, with a reason for the log. */
+export async function prepare(
+  deps: PrepareDeps,
+  { session, run }: { session: Session; run: RunOptions },
+): Promise<Prepared> {
+  const { settings } = deps;
+  const [systemPrompt, servers, workspace] = await Promise.all([
+    readSystemPrompt({ orgDir: deps.orgDir, override: deps.systemPromptOverride }),
+    joinServers(deps, run.mcpServers),
+    markWorkspace({ memoryDir: settings.cwd, sessionsDir: settings.sessionsDir }),
     // A process in a folder that is not there fails with words about something else.
-    await access(deps.settings.cwd);
-    const options = makeOptions(deps.settings, {
-      session,
-      systemPrompt: await readSystemPrompt({ orgDir: deps.orgDir, override: deps.systemPromptOverride }),
-      run: { ...request.options, mcpServers: await joinServers(deps, request, warnings) },
-      toolServer: await deps.toolServer({ runId, conversationId }),
-      hooks: archiver.hooks,
-    });
-    return { start: () => new ClaudeProcess(processDeps, options), archiver, warnings };
-  } catch (error) {
-    log.error({ run_id: runId, err: error }, 'the agent could not be prepared');
-    return null;
-  }
+    access(settings.cwd),
+  ]);
+  const joined = { ...run, mcpServers: servers.joined };
+  const spec = makeSpec(settings, { run: joined, systemPrompt, workspace });
+  return { wanted: { session, run: joined, systemPrompt, spec }, warnings: servers.warnings };
+}
+
+function makeSpec(
+  settings: OptionsSettings,
+  input: { run: RunOptions; systemPrompt: SystemPrompt; workspace: string },
+): Spec {
+  const { run, systemPrompt, workspace } = input;
+  const { model, fallbackModel } = chooseModels(settings, run);
+  const fixed = [systemPrompt, workspace, run.mcpServers, run.maxTurns, run.maxBudgetUsd, fallbackModel];
+  return {
+    fixed: createHash('sha256').update(JSON.stringify(fixed)).digest('hex'),
+    once: run.maxBudgetUsd !== null,
+    model,
+    effort: run.effort,
+    thinking: run.thinking,
+  };
 }
 
 /** The organisation's servers and the caller's. What is wrong with the file is for the log, not for the caller. */
-async function joinServers(deps: PrepareDeps, request: AgentRequest, warnings: string[]): Promise<McpServers> {
+async function joinServers(deps: PrepareDeps, asked: McpServers): Promise<{ joined: McpServers; warnings: string[] }> {
   const { servers, fault } = await deps.readServers();
+  const warnings: string[] = [];
   if (fault !== null) {
-    deps.log.warn({ run_id: request.runId, fault }, "the organisation's MCP servers are those of an earlier state");
+    deps.log.warn({ fault }, "the organisation's MCP servers are those of an earlier state");
     warnings.push("The organisation's managed-mcp.json has a fault; its MCP servers are those of its last good state");
   }
-  const asked = request.options.mcpServers;
   for (const name of Object.keys(asked).filter((each) => Object.hasOwn(servers, each)))
     warnings.push(`MCP server "${name}" is the organisation's; the one of the request is not used`);
-  return { ...asked, ...servers };
+  return { joined: { ...asked, ...servers }, warnings };
 }

@@ -11,6 +11,7 @@
 import { type ChildProcessWithoutNullStreams, execFile, spawn } from 'node:child_process';
 import { promisify } from 'node:util';
 import type { SpawnOptions } from '@anthropic-ai/claude-agent-sdk';
+import { landlockOptions } from './landlock.ts';
 
 const run = promisify(execFile);
 
@@ -24,10 +25,22 @@ export async function canTieToParent(): Promise<boolean> {
   }
 }
 
-/** The SDK's `signal` is left out: the process is ended by its owner, which also waits until it is gone. */
-export function spawnClaude(options: SpawnOptions, tieToParent: boolean): ChildProcessWithoutNullStreams {
-  const command = tieToParent ? 'setpriv' : options.command;
-  const args = tieToParent ? ['--pdeathsig', 'KILL', '--', options.command, ...options.args] : options.args;
+/** The command line in front of another that ends it with the server; empty where that is not to be had. */
+export function tieToParentArgs(tieToParent: boolean): string[] {
+  return tieToParent ? ['setpriv', '--pdeathsig', 'KILL', '--'] : [];
+}
+
+/** The same for an agent without a sandbox, kept from looking into the server where that is to be had. */
+export function prefixOf({ tieToParent, hasLandlock }: { tieToParent: boolean; hasLandlock: boolean }): string[] {
+  return hasLandlock ? ['setpriv', '--pdeathsig', 'KILL', ...landlockOptions, '--'] : tieToParentArgs(tieToParent);
+}
+
+/**
+ * `prefix`: the command line in front (a sandbox, which ties to the parent by itself). The SDK's `signal` is left out: the
+ * process is ended by its owner, which also waits until it is gone.
+ */
+export function spawnClaude(options: SpawnOptions, prefix: string[]): ChildProcessWithoutNullStreams {
+  const [command = options.command, ...args] = [...prefix, options.command, ...options.args];
   // A session of its own: Ctrl-C at the server's terminal must not interrupt the run before the server has decided how.
   return spawn(command, args, { cwd: options.cwd, env: options.env, stdio: 'pipe', detached: true });
 }

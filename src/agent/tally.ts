@@ -21,6 +21,8 @@ export type Tally = {
   streamedUsage: Usage;
   /** Whether the model API is being waited for, rather than a tool. */
   awaitsModel: boolean;
+  /** Whether a tool was called, by the agent or by a subagent. */
+  usedTools: boolean;
   /** The last API error that the CLI told of, in its own classes. */
   apiError: { kind: SDKAssistantMessageError; status: number | null; text: string } | null;
   warnings: string[];
@@ -32,6 +34,7 @@ export const emptyTally: Tally = {
   lastTextId: null,
   streamedUsage: noUsage,
   awaitsModel: false,
+  usedTools: false,
   apiError: null,
   warnings: [],
 };
@@ -43,14 +46,16 @@ export function observe(tally: Tally, message: SDKMessage): Tally {
     case 'stream_event':
       return message.parent_tool_use_id === null ? observeStream(tally, message.event) : tally;
     case 'assistant': {
-      if (message.parent_tool_use_id !== null) return tally;
+      const usesTool = message.message.content.some((block) => block.type === 'tool_use');
+      const usedTools = tally.usedTools || usesTool;
+      if (message.parent_tool_use_id !== null) return { ...tally, usedTools };
       if (!isByCli(message)) {
         // A message without a stream has no event that ends it; with a tool in it, the tool is what is waited for.
-        const usesTool = message.message.content.some((block) => block.type === 'tool_use');
         const hasText = message.message.content.some((block) => block.type === 'text');
         const { model, id } = message.message;
         const lastTextId = hasText ? id : tally.lastTextId;
-        return { ...tally, model, lastTextId, apiError: null, awaitsModel: tally.awaitsModel && !usesTool };
+        const awaitsModel = tally.awaitsModel && !usesTool;
+        return { ...tally, model, lastTextId, usedTools, apiError: null, awaitsModel };
       }
       if (message.error === undefined) return tally;
       const texts = message.message.content.flatMap((block) => (block.type === 'text' ? [block.text] : []));

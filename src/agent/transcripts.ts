@@ -21,17 +21,17 @@ export type TranscriptState = 'usable' | 'missing' | 'unusable';
  * `unusable`: it has no message. A file with a message may still be refused by the CLI, which is then handled where it
  * is started. Reads no more than it needs, which is the first lines.
  */
-export async function transcriptState(configDir: string, sessionId: string): Promise<TranscriptState> {
-  const paths = await transcriptPaths(configDir, sessionId);
+export async function transcriptState(sessionsDir: string, sessionId: string): Promise<TranscriptState> {
+  const paths = await transcriptPaths(sessionsDir, sessionId);
   if (paths.length === 0) return 'missing';
   for (const path of paths) if (await someLine(path, isMessageEntry)) return 'usable';
   return 'unusable';
 }
 
 /** Which of these prompts the session was sent. Reads the whole transcript. */
-export async function promptsIn(configDir: string, sessionId: string, promptIds: string[]): Promise<Set<string>> {
+export async function promptsIn(sessionsDir: string, sessionId: string, promptIds: string[]): Promise<Set<string>> {
   const found = new Set<string>();
-  for (const path of await transcriptPaths(configDir, sessionId)) {
+  for (const path of await transcriptPaths(sessionsDir, sessionId)) {
     await someLine(path, (line) => {
       // An id that is only mentioned in a message stands there as \"uuid\", so this finds the entries themselves.
       for (const id of promptIds) if (line.includes(`"uuid":"${id}"`)) found.add(id);
@@ -42,9 +42,9 @@ export async function promptsIn(configDir: string, sessionId: string, promptIds:
 }
 
 /** Whether the transcript holds this message of the model: looked for at its end first, where the last one is. */
-export async function holdsMessage(configDir: string, sessionId: string, messageId: string): Promise<boolean> {
+export async function holdsMessage(sessionsDir: string, sessionId: string, messageId: string): Promise<boolean> {
   const isIt = (line: string) => line.includes(messageId) && isMessageOf(line, messageId);
-  for (const path of await transcriptPaths(configDir, sessionId)) {
+  for (const path of await transcriptPaths(sessionsDir, sessionId)) {
     const end = await readEnd(path);
     if (end.text.split('\n').some(isIt)) return true;
     if (!end.isWhole && (await someLine(path, isIt))) return true;
@@ -52,12 +52,15 @@ export async function holdsMessage(configDir: string, sessionId: string, message
   return false;
 }
 
-/** Deletes whatever is named after the session below the config directory and in the CLI's temporary folders. Idempotent. */
-export async function deleteSession(places: { configDir: string; tempDir: string }, sessionId: string): Promise<void> {
-  const { configDir, tempDir } = places;
+/** Deletes whatever is named after the session below the sessions folder and in the CLI's temporary folders. Idempotent. */
+export async function deleteSession(
+  places: { sessionsDir: string; tempDir: string },
+  sessionId: string,
+): Promise<void> {
+  const { sessionsDir, tempDir } = places;
   // Of another user there may be one too, which is not ours to look into.
   const temporary = join(tempDir, `claude-${process.getuid?.() ?? 0}`);
-  const parents = [configDir, join(configDir, 'projects'), temporary];
+  const parents = [sessionsDir, join(sessionsDir, 'projects'), temporary];
   for (const folder of (await Promise.all(parents.map(foldersOf))).flat()) {
     const names: string[] = await readdir(folder).catch(ifMissing([]));
     for (const name of names.filter((each) => isOf(sessionId, each))) {
@@ -66,9 +69,9 @@ export async function deleteSession(places: { configDir: string; tempDir: string
   }
 }
 
-async function transcriptPaths(configDir: string, sessionId: string): Promise<string[]> {
+async function transcriptPaths(sessionsDir: string, sessionId: string): Promise<string[]> {
   const found: string[] = [];
-  for (const folder of await foldersOf(join(configDir, 'projects'))) {
+  for (const folder of await foldersOf(join(sessionsDir, 'projects'))) {
     const names: string[] = await readdir(folder).catch(ifMissing([]));
     if (names.includes(`${sessionId}.jsonl`)) found.push(join(folder, `${sessionId}.jsonl`));
   }

@@ -12,6 +12,7 @@ export type WaitDeps = {
 export function waitFor(agent: Agent, { ready, maxWaitMs }: WaitDeps): Agent {
   return {
     ...agent,
+    expect: (run) => void ready().then(() => agent.expect(run)),
     run: async (request, onEvent) => {
       await until(ready(), { signal: request.signal, maxWaitMs });
       return agent.run(request, onEvent);

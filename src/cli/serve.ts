@@ -6,21 +6,21 @@
  */
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import { readManagedMcp } from '../agent/managed-mcp.ts';
-import { type Config, checkFolders, type Fault, formatFaults, loadConfig, warnings } from '../config.ts';
+import { type Config, checkFolders, type Env, type Fault, formatFaults, loadConfig, warnings } from '../config.ts';
 import { type Listening, listen } from '../http/server.ts';
 import { codeOf } from '../lib/error-code.ts';
 import { createLog, type Log } from '../lib/log.ts';
 import { createRuntime, type Runtime } from '../runtime.ts';
 import { findMount, judgeMount } from '../store/volume/mount.ts';
+import { forbidCoreDumps, refuseDebugger } from './own-process.ts';
 import { decideOnSignal } from './stop-signals.ts';
 
 /** For the last bytes of the last responses. */
 const lastResponsesMs = 2_000;
 
 /**
- * Loading the agent and its tools holds the event loop up for some 0.1 s at a time. The first GET /health, which a platform
- * sends at once and waits for, is answered before; a run that comes earlier loads what it needs.
+ * Loading the app, the agent and its tools holds the event loop up for some 0.1 s at a time. The first GET /health, which a
+ * platform sends at once and waits for, is answered before; a request that comes earlier loads what it needs.
  */
 const warmUpAfterMs = 100;
 
@@ -33,13 +33,13 @@ export async function serve(env: NodeJS.ProcessEnv): Promise<number> {
     isTerminal: process.stdout.isTTY === true,
     homeDir: env.HOME || null,
   });
-  const mount = await checkMount(config);
-  const allFaults = [
-    ...faults,
-    ...(await checkFolders(config)),
-    ...mount.faults,
-    ...(await checkManagedMcp(config, env)),
-  ];
+  const [folders, mount, ...others] = await Promise.all([
+    checkFolders(config),
+    checkMount(config),
+    checkManagedMcp(config, env),
+    checkSandbox(config),
+  ]);
+  const allFaults = [...faults, ...folders, ...mount.faults, ...others.flat()];
   if (allFaults.length > 0) {
     process.stderr.write(formatFaults(allFaults));
     return 1;
@@ -48,8 +48,9 @@ export async function serve(env: NodeJS.ProcessEnv): Promise<number> {
   const log = await createLog({ level: config.logLevel, format: config.logFormat });
   for (const warning of [...warnings(config), ...mount.warnings]) log.warn(warning);
   exitOnBugs(log);
+  refuseDebugger(() => log.warn('somebody asked for the debugger (SIGUSR1), which stays closed'));
   try {
-    return await run(config, log);
+    return await run({ config, env, log });
   } catch (error) {
     log.fatal({ err: error }, 'the server failed');
     process.stderr.write(`picoclaw: ${error instanceof Error ? error.message : String(error)}\n`);
@@ -58,8 +59,21 @@ export async function serve(env: NodeJS.ProcessEnv): Promise<number> {
 }
 
 async function checkManagedMcp({ orgDir }: Config, env: NodeJS.ProcessEnv): Promise<Fault[]> {
+  if (orgDir === null) return [];
+  // Loaded only where there may be a file: its schemas take longer to build than all other settings to check.
+  const { readManagedMcp } = await import('../agent/managed-mcp.ts');
   const read = await readManagedMcp({ orgDir, env });
-  return 'fault' in read ? [{ variable: 'ORG_DIR', value: orgDir ?? '', fix: read.fault }] : [];
+  return 'fault' in read ? [{ variable: 'ORG_DIR', value: orgDir, fix: read.fault }] : [];
+}
+
+/** A sandbox that need not be is looked for when the server listens. */
+async function checkSandbox({ sandbox }: Config): Promise<Fault[]> {
+  if (sandbox !== 'on') return [];
+  const { probeSandbox } = await import('../agent/sandbox.ts');
+  const probe = await probeSandbox();
+  if (probe.works) return [];
+  const fix = `there is none: ${probe.reason}; install bubblewrap and let it make namespaces, or set auto or off`;
+  return [{ variable: 'SANDBOX', value: sandbox, fix }];
 }
 
 async function checkMount({ storeDir }: Config): Promise<{ faults: Fault[]; warnings: string[] }> {
@@ -71,13 +85,13 @@ async function checkMount({ storeDir }: Config): Promise<{ faults: Fault[]; warn
     : { faults: [], warnings: [`STORE_DIR (${storeDir}) ${verdict.reason}`] };
 }
 
-async function run(config: Config, log: Log): Promise<number> {
+async function run({ config, env, log }: { config: Config; env: Env; log: Log }): Promise<number> {
   const stopAsked = Promise.withResolvers<string>();
-  const runtime = await createRuntime({ config, log, requestStop: stopAsked.resolve });
+  const runtime = await createRuntime({ config, env, log, requestStop: stopAsked.resolve });
   const server = await listenOrStop(runtime, config);
   const unhook = onSignals(stopAsked.resolve, log);
   log.info({ host: config.host, port: server.port, version: config.version }, 'listening');
-  const warmUp = setTimeout(() => void runtime.warmUp(), warmUpAfterMs);
+  const warmUp = setTimeout(() => void warm(runtime, { config, env, log }), warmUpAfterMs);
 
   const reason = await stopAsked.promise;
   clearTimeout(warmUp);
@@ -95,6 +109,19 @@ async function run(config: Config, log: Log): Promise<number> {
   unhook();
   log.info({ clean }, 'stopped');
   return clean ? 0 : 1;
+}
+
+/** Never rejects. */
+async function warm(runtime: Runtime, { config, env, log }: { config: Config; env: Env; log: Log }): Promise<void> {
+  await Promise.all([runtime.warmUp(), forbidCoreDumps()]);
+  try {
+    const { findExposures, secretValues } = await import('./exposure.ts');
+    const secrets = [config.credential.value, ...config.apiTokens, ...secretValues(env)];
+    for (const { way, sentence } of await findExposures({ secrets, ...(await runtime.confinement()) }))
+      log.warn({ way }, sentence);
+  } catch (error) {
+    log.warn({ err: error }, 'whether the agent can reach a secret of the server could not be checked');
+  }
 }
 
 async function listenOrStop(runtime: Runtime, { host, port }: Config): Promise<Listening> {

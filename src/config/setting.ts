@@ -6,7 +6,7 @@
  */
 
 import { resolve } from 'node:path';
-import { toTimezone } from '../domain/timezone.ts';
+import { findTimezone } from '../domain/timezone.ts';
 
 export type Setting<T> = {
   variable: string;
@@ -54,6 +54,14 @@ export function integer(about: About & { fallback: number; min: number; max: num
   };
 }
 
+/** Null where it is not set. */
+export function optionalInteger(
+  about: About & { defaultText: string; min: number; max: number },
+): Setting<number | null> {
+  const { defaultText, ...rest } = about;
+  return { ...integer({ ...rest, fallback: about.min }), fallback: null, defaultText };
+}
+
 export function flag(about: About): Setting<boolean> {
   return {
     ...about,
@@ -99,7 +107,7 @@ export function timezone(about: About): Setting<string | null> {
   return {
     ...about,
     wants: 'a time zone of the IANA database, such as `Europe/Berlin` or `UTC`',
-    parse: (value) => toTimezone(value.trim()) ?? undefined,
+    parse: (value) => findTimezone(value.trim()) ?? undefined,
     fallback: null,
     defaultText: about.defaultText ?? quoted(null),
   };

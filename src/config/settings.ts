@@ -6,6 +6,7 @@ import {
   headerText,
   httpUrl,
   integer,
+  optionalInteger,
   path,
   type Setting,
   secret,
@@ -84,6 +85,38 @@ export const settings = {
     fallback: 10_000,
     min: 0,
     max: 3_600_000,
+  }),
+  sandbox: choice({
+    variable: 'SANDBOX',
+    description:
+      'Whether the agent, and all that it runs, is kept in a sandbox (bubblewrap): without sight of the server and its files, ' +
+      'and with nothing to write but MEMORY_DIR and a `/tmp` of its own. `auto`: where that works; the log and GET /health say ' +
+      'whether it does. `on`: the server does not start where it does not.',
+    fallback: 'auto',
+    values: ['auto', 'on', 'off'],
+  }),
+  warmSpares: integer({
+    variable: 'WARM_SPARES',
+    description: 'Agent processes that are kept ready for new conversations, at about 85 MB each; 0: none.',
+    fallback: 1,
+    min: 0,
+    max: 64,
+  }),
+  warmConversations: optionalInteger({
+    variable: 'WARM_CONVERSATIONS',
+    description:
+      'Conversations whose agent process is kept between their runs, at about 130 MB each, so that the next message finds it ready; ' +
+      'those unused for longest go first. 0: none.',
+    defaultText: 'as many as the memory of the container allows, at most 32',
+    min: 0,
+    max: 10_000,
+  }),
+  warmIdleMs: integer({
+    variable: 'WARM_IDLE_MS',
+    description: "Milliseconds after its last run that a conversation's agent process is kept.",
+    fallback: 600_000,
+    min: 1_000,
+    max: 86_400_000,
   }),
   assistantName: text({
     variable: 'ASSISTANT_NAME',
@@ -211,7 +244,16 @@ export const groups: Group[] = [
   },
   {
     title: 'The agent',
-    settings: [settings.assistantName, settings.timezone, settings.systemPromptOverride, settings.sessionEndMarker],
+    settings: [
+      settings.sandbox,
+      settings.warmSpares,
+      settings.warmConversations,
+      settings.warmIdleMs,
+      settings.assistantName,
+      settings.timezone,
+      settings.systemPromptOverride,
+      settings.sessionEndMarker,
+    ],
   },
   {
     title: 'Folders',

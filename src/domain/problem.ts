@@ -106,6 +106,12 @@ export const catalogue = {
     retryable: true,
     hint: 'Another instance found this run without its lease and closed it; two instances share one volume.',
   },
+  overloaded: {
+    status: 503,
+    title: 'Too many runs at once',
+    retryable: true,
+    hint: 'As many runs work and wait as there is memory for; give the container more, or spread the requests.',
+  },
   shutting_down: {
     status: 503,
     title: 'The server is shutting down',

@@ -5,6 +5,8 @@
  * the route, which reads and validates, and then uses the store. Nothing of the body is read before authentication.
  */
 
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { getRequestListener } from '@hono/node-server';
 import { Hono } from 'hono';
 import { methodNotAllowed } from 'hono/method-not-allowed';
 import { Problem } from '../domain/problem.ts';
@@ -13,12 +15,13 @@ import type { Log } from '../lib/log.ts';
 import { auth } from './auth.ts';
 import type { AppContext, AppEnv, AppMiddleware, UseStore } from './context.ts';
 import { answerError, catchAll, problemResponse } from './errors.ts';
+import type { HealthAnswerDeps } from './health.ts';
 import { requestLog } from './request-log.ts';
 import { type AdminRouteDeps, addAdminRoutes } from './routes/admin.ts';
 import { addChatRoutes, type ChatRouteDeps } from './routes/chat.ts';
 import { addControlRoutes, type ControlRouteDeps } from './routes/control.ts';
 import { addConversationRoutes, type ConversationRouteDeps } from './routes/conversations.ts';
-import { addHealthRoutes, type HealthRouteDeps } from './routes/health.ts';
+import { addHealthRoutes } from './routes/health.ts';
 import { addOpenApiRoutes } from './routes/openapi.ts';
 import { addOutboundRoutes, type OutboundRouteDeps } from './routes/outbound.ts';
 import { addTaskRunRoutes, type TaskRunRouteDeps } from './routes/task-runs.ts';
@@ -26,7 +29,7 @@ import { addTaskRoutes, type TaskRouteDeps } from './routes/tasks.ts';
 import { stamp, stampHeaders } from './stamp.ts';
 import { serverTiming, stampTimings } from './timing.ts';
 
-export type AppSettings = HealthRouteDeps['settings'] &
+export type AppSettings = HealthAnswerDeps['settings'] &
   ChatRouteDeps['settings'] & {
     /** Without any, no request needs one. */
     apiTokens: string[];
@@ -41,7 +44,7 @@ export type AppDeps = {
     TaskRunRouteDeps['operations'] &
     AdminRouteDeps['operations'];
   useStore: UseStore;
-  health: HealthRouteDeps['health'];
+  health: HealthAnswerDeps['health'];
   /** Whether a shutdown has begun. */
   stopping(): boolean;
   requestStop: ControlRouteDeps['requestStop'];
@@ -51,10 +54,10 @@ export type AppDeps = {
 
 export type HttpApp = {
   fetch(request: Request): Response | Promise<Response>;
+  /** `fetch` for a request and a response of node's. */
+  handle(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void>;
   /** The response to a request that never got as far as `fetch`: logged and stamped as all are. */
   refuse(problem: Problem): Response;
-  /** For what happens on the socket. */
-  log: Log;
 };
 
 const openPaths = ['/health', '/openapi.json'];
@@ -90,18 +93,21 @@ export function createApp(deps: AppDeps): HttpApp {
   addAdminRoutes(app, deps);
   addControlRoutes(app, deps);
   addOpenApiRoutes(app, deps);
-  return {
-    log,
-    fetch: (request) => app.fetch(request),
-    refuse: (problem) => {
-      const requestId = newId('req');
-      log.info({ request_id: requestId, method: null, route: null, status: problem.status }, 'request');
-      const response = problemResponse(problem, requestId);
-      stampHeaders(response.headers, requestId, settings);
-      stampTimings(response.headers, { total: 0 });
-      return response;
-    },
+  const fetch: HttpApp['fetch'] = (request) => app.fetch(request);
+  const refuse: HttpApp['refuse'] = (problem) => {
+    const requestId = newId('req');
+    log.info({ request_id: requestId, method: null, route: null, status: problem.status }, 'request');
+    const response = problemResponse(problem, requestId);
+    stampHeaders(response.headers, requestId, settings);
+    stampTimings(response.headers, { total: 0 });
+    return response;
   };
+  const handle = getRequestListener(fetch, {
+    // The global Request and Response stay node's: other code in the process relies on them.
+    overrideGlobalObjects: false,
+    errorHandler: () => refuse(new Problem('invalid_request', 'the request target or the Host header is not valid')),
+  });
+  return { fetch, handle, refuse };
 }
 
 function answerWrongMethod(c: AppContext, allow: string[]): Response {

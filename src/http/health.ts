@@ -1,12 +1,12 @@
 /**
  * What GET /health says. It reads counters and states that are in memory or in the runtime database: the volume's data is
- * never touched, nothing is synced.
+ * never touched, nothing is synced. A start waits for what is imported here (early-health.ts), and not for its schema.
  */
 
-import { z } from '@hono/zod-openapi';
+import type { z } from '@hono/zod-openapi';
 import { Problem } from '../domain/problem.ts';
 import type { Log } from '../lib/log.ts';
-import { nextDueAt } from './task-json.ts';
+import type { healthResponse } from './health-json.ts';
 
 export type HealthReport = {
   /** The runtime database; the counts are 0 when it cannot be read. */
@@ -18,8 +18,14 @@ export type HealthReport = {
   nextDueAt: string | null;
 };
 
-/** `version`: of the agent's program; `warm`: processes that are ready for a conversation. */
-export type AgentHealth = { ok: boolean; version: string; warm: number };
+/** As the agent says it (agent/agent.ts). */
+export type AgentHealth = {
+  ok: boolean;
+  version: string;
+  warm: number;
+  sandbox: 'on' | 'off' | null;
+  processes: { idle: number; inRuns: number; starting: number; waiting: number; memoryBytes: number | null };
+};
 
 /** As the volume says it (store/volume/volume.ts). */
 export type StoreHealth = {
@@ -63,50 +69,27 @@ export async function readHealth(deps: HealthDeps): Promise<HealthReport> {
   }
 }
 
-export const healthResponse = z
-  .strictObject({
-    status: z.enum(['ok', 'degraded']),
-    version: z.string(),
-    commit: z.string(),
-    build_time: z.string(),
-    max_execution_ms: z.int().openapi({ description: 'The longest that a run may take, in milliseconds.' }),
-    database: z.strictObject({ ok: z.boolean(), conversations: z.int(), tasks: z.int() }),
-    volumes: z
-      .strictObject({ memory: z.boolean(), skills: z.boolean(), sessions: z.boolean(), store: z.boolean() })
-      .openapi({ description: 'As found at start; `skills` may be false in a healthy server.' }),
-    agent: z.strictObject({
-      ok: z.boolean(),
-      version: z.string(),
-      warm: z.int().openapi({ description: 'Processes that are ready for a conversation.' }),
-    }),
-    store: z.strictObject({
-      durable: z.boolean().openapi({
-        description:
-          'False from a failed sync until the next that succeeds, and while the volume is not this instance’s.',
-      }),
-      epoch: z.int().openapi({
-        description: 'Grows with each takeover of the volume and each snapshot, and never restarts. 0: not taken yet.',
-      }),
-      last_sync_at: z.iso.datetime().nullable(),
-      fault: z.string().nullable().openapi({ description: 'Why `durable` is false.' }),
-      owner: z.string().nullable().openapi({ description: 'The other instance that is at work on the volume.' }),
-      sync_ms: z.number().nullable().openapi({ description: 'What the last sync that wrote something took.' }),
-      hydrate_ms: z
-        .number()
-        .nullable()
-        .openapi({ description: 'What the last takeover took, reading it all included.' }),
-      database_bytes: z.int().openapi({ description: 'As of the last checkpoint.' }),
-      wal_bytes: z.int().openapi({ description: 'Written to the volume since the last snapshot.' }),
-      last_snapshot_at: z.iso.datetime().nullable(),
-      last_snapshot_ms: z.number().nullable(),
-    }),
-    next_due_at: nextDueAt,
-  })
-  .openapi('Health');
-
 export type HealthResponse = z.output<typeof healthResponse>;
 
+export type HealthAnswerDeps = {
+  health(): Promise<HealthReport>;
+  /** Whether a shutdown has begun. */
+  stopping(): boolean;
+  settings: HealthSettings;
+};
+
 export type HealthSettings = { version: string; commit: string; buildTime: string; maxExecutionMs: number };
+
+export type HealthAnswer = { status: 200 | 503; headers: Record<string, string>; body: HealthResponse };
+
+const retryAfterS = 5;
+
+export async function answerHealth({ health, stopping, settings }: HealthAnswerDeps): Promise<HealthAnswer> {
+  const body = toHealthResponse(await health(), { settings, stopping: stopping() });
+  return body.status === 'ok'
+    ? { status: 200, headers: {}, body }
+    : { status: 503, headers: { 'Retry-After': String(retryAfterS) }, body };
+}
 
 export function toHealthResponse(
   report: HealthReport,
@@ -124,7 +107,19 @@ export function toHealthResponse(
     max_execution_ms: settings.maxExecutionMs,
     database: { ok: database.ok, conversations: database.conversations, tasks: database.tasks },
     volumes,
-    agent: { ok: agent.ok, version: agent.version, warm: agent.warm },
+    agent: {
+      ok: agent.ok,
+      version: agent.version,
+      warm: agent.warm,
+      sandbox: agent.sandbox,
+      processes: {
+        idle: agent.processes.idle,
+        in_runs: agent.processes.inRuns,
+        starting: agent.processes.starting,
+        waiting: agent.processes.waiting,
+        memory_bytes: agent.processes.memoryBytes,
+      },
+    },
     store: {
       durable: store.durable,
       epoch: store.epoch,

@@ -1,6 +1,7 @@
 /**
  * The app on a socket.
  *
+ * - The app is loaded by the first request that needs it, unless its owner has loaded it by then.
  * - A request that node or the adapter cannot read is answered as a problem too, and ends only its own connection.
  * - `close` takes no new connection or request, cuts a connection without a response under way at once, and lets every
  *   other end its response. A client that does not read its response holds it up: the caller sets the limit.
@@ -8,9 +9,19 @@
 
 import { createServer, type Server, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { getRequestListener } from '@hono/node-server';
 import { Problem } from '../domain/problem.ts';
+import type { Log } from '../lib/log.ts';
 import type { HttpApp } from './app.ts';
+import type { EarlyAnswer } from './early-health.ts';
+
+export type LazyApp = {
+  /** Loads it once. A rejection is a bug. */
+  load(): Promise<HttpApp>;
+  /** Asked before it is loaded, until a request has needed it. */
+  early: EarlyAnswer;
+  /** For what happens on the socket. */
+  log: Log;
+};
 
 export type Listening = {
   /** The port in use: the one asked for, or the one that the system chose for 0. */
@@ -25,13 +36,16 @@ export type Listening = {
 const keepAliveMs = 75_000;
 
 /** Rejects when the address cannot be listened on, such as a port in use. */
-export async function listen(app: HttpApp, { host, port }: { host: string; port: number }): Promise<Listening> {
-  const listener = getRequestListener((request) => app.fetch(request), {
-    // The global Request and Response stay node's: other code in the process relies on them.
-    overrideGlobalObjects: false,
-    errorHandler: () =>
-      app.refuse(new Problem('invalid_request', 'the request target or the Host header is not valid')),
-  });
+export async function listen(lazy: LazyApp, { host, port }: { host: string; port: number }): Promise<Listening> {
+  let app: HttpApp | null = null;
+  const withApp = (work: (app: HttpApp) => Promise<void>) => {
+    if (app !== null) void work(app);
+    else
+      void lazy.load().then((loaded) => {
+        app = loaded;
+        return work(loaded);
+      });
+  };
   // Otherwise node answers a request without Host by itself, without our headers; the adapter refuses it as well.
   const server = createServer({ keepAliveTimeout: keepAliveMs, requireHostHeader: false });
   /** Responses under way on each open connection. */
@@ -55,7 +69,8 @@ export async function listen(app: HttpApp, { host, port }: { host: string; port:
       count(socket, -1);
       if (closing !== null && connections.get(socket) === 0) socket.destroySoon();
     });
-    void listener(incoming, outgoing);
+    if (app === null && lazy.early(incoming, outgoing)) return;
+    withApp((loaded) => loaded.handle(incoming, outgoing));
   });
   // Otherwise node refuses an expectation that it does not know by itself; RFC 9110 §10.1.1 allows to ignore it.
   server.on('checkExpectation', (incoming, outgoing) => server.emit('request', incoming, outgoing));
@@ -63,16 +78,16 @@ export async function listen(app: HttpApp, { host, port }: { host: string; port:
   server.on('connect', (_, socket) => {
     // Node has let go of this socket: nobody else listens for its error, which would end the process.
     socket.on('error', () => socket.destroy());
-    void refuseRaw(app, socket, undefined);
+    withApp((loaded) => refuseRaw(loaded, socket, undefined));
   });
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     // On a connection that is being answered, a second status line would be taken for a part of the answer.
     if (error.code === 'ECONNRESET' || !socket.writable || connections.get(socket) !== 0) socket.destroy();
-    else void refuseRaw(app, socket, error.code);
+    else withApp((loaded) => refuseRaw(loaded, socket, error.code));
   });
   await started(server, { host, port });
   // Such as no file descriptor left for a connection: that one is lost, the server is not.
-  server.on('error', (error) => app.log.error({ err: error }, 'a connection could not be taken'));
+  server.on('error', (error) => lazy.log.error({ err: error }, 'a connection could not be taken'));
 
   const close = async () => {
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));

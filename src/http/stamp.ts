@@ -14,13 +14,16 @@ export function stamp(build: Build): AppMiddleware {
   };
 }
 
-export function stampHeaders(headers: Headers, requestId: string, build: Build): void {
+/** Headers that are being put together. */
+export type HeaderTarget = { set(name: string, value: string): unknown };
+
+export function stampHeaders(headers: HeaderTarget, requestId: string, build: Build): void {
   headers.set('X-Request-ID', requestId);
   headers.set('X-Build-Version', build.version);
   headers.set('X-Build-Commit', build.commit);
 }
 
 /** The caller's, if it is 1 to 128 visible ASCII characters: anything else could forge log lines or headers. */
-function chooseRequestId(given: string | undefined): string {
+export function chooseRequestId(given: string | undefined): string {
   return given !== undefined && /^[\x21-\x7e]{1,128}$/.test(given) ? given : newId('req');
 }

@@ -5,6 +5,7 @@
 
 import { type Timings, withTimings } from '../lib/timings.ts';
 import type { AppMiddleware } from './context.ts';
+import type { HeaderTarget } from './stamp.ts';
 
 export const serverTiming: AppMiddleware = async (c, next) => {
   const startedAt = performance.now();
@@ -13,7 +14,7 @@ export const serverTiming: AppMiddleware = async (c, next) => {
   stampTimings(c.res.headers, { ...timings, total: performance.now() - startedAt });
 };
 
-export function stampTimings(headers: Headers, parts: Timings & { total: number }): void {
+export function stampTimings(headers: HeaderTarget, parts: Timings & { total: number }): void {
   const dur = Object.entries(parts).map(([name, ms]) => `${name};dur=${ms.toFixed(1)}`);
   headers.set('Server-Timing', dur.join(', '));
 }

@@ -4,6 +4,7 @@
  * - A run that was accepted is executed to its end whether or not anybody waits for it.
  * - `start…` answers only when the acceptance is on the volume; if it cannot be put there, nothing is left of it.
  * - A task's run holds the task's lease, and renews it, until it has ended.
+ * - More runs than the agent can take are refused before anything is stored.
  * - After `stop` has begun nothing is accepted, and when it has resolved no run is under way. After `drop` runs may begin again.
  */
 
@@ -146,6 +147,11 @@ export class Runs {
 
   async #counted<T>(start: () => Promise<T>): Promise<T> {
     if (this.#stopping !== null) throw new Problem('shutting_down', 'the server is shutting down', { retryAfterS: 5 });
+    const { maxRuns } = this.#deps.agent;
+    if (this.#active.size + this.#starting.size >= maxRuns) {
+      const detail = `${maxRuns} runs are under way or waiting, which is as many as this server takes; nothing was stored`;
+      throw new Problem('overloaded', detail, { retryAfterS: 5 });
+    }
     const starting = start();
     this.#starting.add(starting);
     try {
@@ -189,19 +195,21 @@ export class Runs {
   }
 
   async #accept(input: StartRun) {
-    const { store, clock, owner } = this.#deps;
-    const { conversationId } = input;
+    const { store, clock, owner, agent } = this.#deps;
+    const { conversationId, options } = input;
     const accepted = await store.acceptRun({
       runId: newId('run'),
       conversationId,
       newConversationId: newId('conv'),
-      newSessionId: randomUUID(),
+      newSessionId: conversationId === null ? agent.newSessionId() : randomUUID(),
       message: { id: newId('msg'), ...input.message },
       owner,
       at: clock.now(),
     });
     if (accepted.kind === 'not_found') throw conversationNotFound(conversationId ?? '');
     if (accepted.kind === 'busy') throw conversationBusy(conversationId ?? '');
+    // Beside the sync: most of what a returning conversation waits for is the start of its process.
+    agent.expect({ sessionId: accepted.sessionId, resume: conversationId !== null, options });
     await this.#syncAccepted(accepted, conversationId === null ? {} : { conversationId });
     return accepted;
   }

@@ -34,6 +34,6 @@ function explain({ report }: CallDeps, error: unknown, name: string): string {
   return 'internal error';
 }
 
-function failed(text: string): CallToolResult {
+export function failed(text: string): CallToolResult {
   return { content: [{ type: 'text', text }], isError: true };
 }

@@ -10,7 +10,7 @@ import type { TaskDeps } from '../tasks/deps.ts';
 import { listTasks } from '../tasks/read.ts';
 import { updateTask } from '../tasks/update.ts';
 import type { ToolBackend, ToolTask } from './backend.ts';
-import { callTool } from './call-tool.ts';
+import { callTool, failed } from './call-tool.ts';
 import { makeMcpServer } from './mcp-server.ts';
 
 /** In whose name the tools act: the run that calls them. */
@@ -22,13 +22,22 @@ export type ToolContext = {
 
 export type ToolServerDeps = TaskDeps & SendMessageDeps & { log: Log; version: string };
 
-/** For one claude process. */
-export function makeToolServer(deps: ToolServerDeps, context: ToolContext): McpServer {
+/** For one claude process, which works on one run after another: `current` tells for which. */
+export function makeToolServer(deps: ToolServerDeps, current: () => ToolContext | null): McpServer {
   const { clock, log, version } = deps;
-  const backend = makeInProcessBackend(deps, context);
-  const report = (error: unknown, tool: string) =>
-    log.error({ tool, run_id: context.runId, conversation_id: context.conversationId, err: error }, 'a tool failed');
-  return makeMcpServer({ version, call: (tool, args) => callTool({ backend, clock, report }, tool, args) });
+  return makeMcpServer({
+    version,
+    call: (tool, args) => {
+      const context = current();
+      const report = (error: unknown, name: string) =>
+        log.error(
+          { tool: name, run_id: context?.runId, conversation_id: context?.conversationId, err: error },
+          'a tool failed',
+        );
+      if (context === null) return Promise.resolve(failed('no run is under way any more; nothing was done'));
+      return callTool({ backend: makeInProcessBackend(deps, context), clock, report }, tool, args);
+    },
+  });
 }
 
 const tasksPerPage = 200;

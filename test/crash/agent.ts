@@ -6,6 +6,7 @@
  * The answer is `echo token`, and what the tool said.
  */
 
+import { randomUUID } from 'node:crypto';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { InMemoryTransport } from '@modelcontextprotocol/sdk/inMemory.js';
 import { z } from 'zod';
@@ -31,8 +32,20 @@ export function createEchoAgent(deps: ClaudeAgentDeps): ClaudeAgent {
     heldPrompts: async (_, ids) => new Set(ids),
     forget: async () => undefined,
     forgetArchives: async () => undefined,
-    health: () => ({ ok: true, version: '1.0.0-echo', warm: 0 }),
+    maxRuns: 1_000,
+    newSessionId: () => randomUUID(),
+    expect: () => undefined,
+    letGo: async () => undefined,
+    health: () => ({
+      ok: true,
+      version: '1.0.0-echo',
+      warm: 0,
+      sandbox: 'off',
+      processes: { idle: 0, inRuns: 0, starting: 0, waiting: 0, memoryBytes: null },
+    }),
     warmUp: async () => undefined,
+    keepSpares: () => undefined,
+    confinement: async () => ({ sandboxed: false, prefix: [] }),
     betweenStarts: (work) => work(),
     stop: async () => undefined,
   };
@@ -44,7 +57,8 @@ function lastMessage(prompt: string): string {
 }
 
 async function callTool(deps: ClaudeAgentDeps, request: AgentRequest, call: string): Promise<string> {
-  const server = await deps.toolServer({ runId: request.runId, conversationId: request.conversationId });
+  const { runId, conversationId } = request;
+  const server = await deps.toolServer(() => ({ runId, conversationId }));
   const [near, far] = InMemoryTransport.createLinkedPair();
   const client = new Client({ name: 'echo', version: '1.0.0' });
   try {

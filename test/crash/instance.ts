@@ -14,7 +14,13 @@ if (faults.length > 0) throw new Error(JSON.stringify(faults));
 const log = await createLog({ level: config.logLevel, format: 'json' });
 const stop = Promise.withResolvers<void>();
 process.on('SIGTERM', () => stop.resolve());
-const runtime = await createRuntime({ config, log, requestStop: () => stop.resolve(), createAgent: createEchoAgent });
+const runtime = await createRuntime({
+  config,
+  env: process.env,
+  log,
+  requestStop: () => stop.resolve(),
+  createAgent: createEchoAgent,
+});
 const server = await listen(runtime.app, config);
 log.info({ port: server.port }, 'listening');
 void runtime.warmUp();

@@ -6,7 +6,7 @@
 import { access, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import type { ClaudeLimits } from '../../src/agent/claude.ts';
+import type { ClaudeLimits } from '../../src/agent/limits.ts';
 import type { Message } from '../../src/domain/conversation.ts';
 import { renderPrompt } from '../../src/domain/prompt.ts';
 import { type AgentHost, type RunInput, startAgentHost } from '../support/agent-host.ts';
@@ -19,8 +19,8 @@ const tooLong = { kind: 'status', status: 400, error: 'invalid_request_error', m
 test('when the window is full the conversation is archived whole, once for each time, and goes on', async () => {
   await using host = await startHost();
   // 67,000 tokens fill it; the CLI takes no smaller window.
-  await mkdir(host.configDir, { recursive: true });
-  await writeFile(join(host.configDir, 'settings.json'), JSON.stringify({ autoCompactWindow: 100_000 }));
+  await mkdir(host.sessionsDir, { recursive: true });
+  await writeFile(join(host.sessionsDir, 'settings.json'), JSON.stringify({ autoCompactWindow: 100_000 }));
   const long = `${'A long story. '.repeat(1_000)}The end.`;
   const answer = `${'A long answer. '.repeat(1_000)}No more.`;
   answers(host, { [long]: answer, second: 'Two.', third: 'Three.', fourth: 'Four.' });
@@ -129,8 +129,8 @@ test('an attempt to compact that fails leaves no archive', async () => {
 
 test('the session of a subagent is compacted without an archive', async () => {
   await using host = await startHost();
-  await mkdir(host.configDir, { recursive: true });
-  await writeFile(join(host.configDir, 'settings.json'), JSON.stringify({ autoCompactWindow: 100_000 }));
+  await mkdir(host.sessionsDir, { recursive: true });
+  await writeFile(join(host.sessionsDir, 'settings.json'), JSON.stringify({ autoCompactWindow: 100_000 }));
   const work = { description: 'Work', prompt: 'you are a worker', subagent_type: 'general-purpose' };
   const bash = { name: 'Bash', arguments: JSON.stringify({ command: 'true', description: 'Nothing' }) };
   host.model.mock.on(
@@ -231,6 +231,6 @@ function textsOf(archive: string): string[] {
 
 /** An empty one under the same name; the CLI goes on to write to it by name. */
 async function replaceTranscript(host: AgentHost, sessionId: string): Promise<void> {
-  const [slug = ''] = await readdir(join(host.configDir, 'projects'));
-  await writeFile(join(host.configDir, 'projects', slug, `${sessionId}.jsonl`), '');
+  const [slug = ''] = await readdir(join(host.sessionsDir, 'projects'));
+  await writeFile(join(host.sessionsDir, 'projects', slug, `${sessionId}.jsonl`), '');
 }

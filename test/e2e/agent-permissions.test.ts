@@ -9,9 +9,9 @@ test('transcripts and results of another session cannot be read, searched, found
   await using host = await startAgentHost();
   const { transcript, result } = await converse(host);
   const before = await readFile(transcript, 'utf8');
-  const projects = join(host.configDir, 'projects');
-  await mkdir(join(host.configDir, 'sessions'), { recursive: true });
-  await writeFile(join(host.configDir, 'sessions', 'x'), 'the word is xyzzy');
+  const projects = join(host.sessionsDir, 'projects');
+  await mkdir(join(host.sessionsDir, 'sessions'), { recursive: true });
+  await writeFile(join(host.sessionsDir, 'sessions', 'x'), 'the word is xyzzy');
   const attempts: Record<string, [string, object]> = {
     'read the transcript': ['Read', { file_path: transcript }],
     'read it by a relative path': ['Read', { file_path: transcript.slice(host.memoryDir.length + 1) }],
@@ -22,7 +22,7 @@ test('transcripts and results of another session cannot be read, searched, found
     'find the files': ['Glob', { pattern: '**/*.jsonl', path: projects }],
     'overwrite the transcript': ['Write', { file_path: transcript, content: 'gone' }],
     'edit the transcript': ['Edit', { file_path: transcript, old_string: 'xyzzy', new_string: 'gone' }],
-    'read the token of a live process': ['Read', { file_path: join(host.configDir, 'sessions', 'x') }],
+    'read the token of a live process': ['Read', { file_path: join(host.sessionsDir, 'sessions', 'x') }],
     'write local settings': [
       'Write',
       { file_path: join(host.memoryDir, '.claude/settings.local.json'), content: '{}' },
@@ -36,7 +36,7 @@ test('transcripts and results of another session cannot be read, searched, found
     expect(seen, what).not.toMatch(/the word is xyzzy|\\n59999|[0-9a-f-]{36}\.jsonl(?! has been denied)/);
   }
   expect(await readFile(transcript, 'utf8')).toBe(before);
-  expect((await readdir(host.configDir)).filter((name) => name.startsWith('settings'))).toEqual([]);
+  expect((await readdir(host.sessionsDir)).filter((name) => name.startsWith('settings'))).toEqual([]);
 });
 
 test('a session reads its own large results, and the agent writes its persona and skills', async () => {
@@ -46,7 +46,7 @@ test('a session reads its own large results, and the agent writes its persona an
   expect(await resultOf(host, 'read it', 'Read', { file_path: result, limit: 2 }, sessionId)).toContain('1\\t1');
   const persona = { file_path: join(host.memoryDir, 'CLAUDE.md'), content: 'Me.' };
   expect(await resultOf(host, 'write the persona', 'Write', persona)).toContain('created successfully');
-  const skill = { file_path: join(host.configDir, 'skills', 'greet', 'SKILL.md'), content: 'Say hi.' };
+  const skill = { file_path: join(host.sessionsDir, 'skills', 'greet', 'SKILL.md'), content: 'Say hi.' };
   expect(await resultOf(host, 'write a skill', 'Write', skill)).toContain('created successfully');
 });
 
@@ -56,8 +56,8 @@ async function converse(host: AgentHost): Promise<{ sessionId: string; transcrip
   host.model.mock.on({ userMessage: /the word is/, hasToolResult: false }, { toolCalls: [call] });
   host.model.mock.on({ userMessage: /the word is/, hasToolResult: true }, { content: 'Noted.' });
   const { sessionId } = await host.run('the word is xyzzy');
-  const names = await readdir(host.configDir, { recursive: true });
-  const find = (pattern: RegExp) => join(host.configDir, names.find((name) => pattern.test(name)) ?? 'not there');
+  const names = await readdir(host.sessionsDir, { recursive: true });
+  const find = (pattern: RegExp) => join(host.sessionsDir, names.find((name) => pattern.test(name)) ?? 'not there');
   return {
     sessionId,
     transcript: find(new RegExp(`${sessionId}\\.jsonl$`)),

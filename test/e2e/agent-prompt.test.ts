@@ -52,9 +52,9 @@ test('the tools sent to the model are our list and no others', async () => {
 test('only the skills of the working directory are offered, and the attribution notices are not', async () => {
   await using host = await startAgentHost();
   host.model.mock.on({ userMessage: /hello/ }, { content: 'Hi.' });
-  await mkdir(join(host.configDir, 'skills', 'greet'), { recursive: true });
+  await mkdir(join(host.sessionsDir, 'skills', 'greet'), { recursive: true });
   await writeFile(
-    join(host.configDir, 'skills', 'greet', 'SKILL.md'),
+    join(host.sessionsDir, 'skills', 'greet', 'SKILL.md'),
     '---\nname: greet\ndescription: Greets the visitor\n---\nSay hi.',
   );
 
@@ -80,11 +80,10 @@ test('an MCP server named in the working directory is not connected', async () =
   await expect(access(touched)).rejects.toThrow('ENOENT');
 });
 
-test('hooks in the settings of the working directory run, and those of the host’s user and of the sessions’ folder do not', async () => {
-  const configDir = await mkdtemp(join(tmpdir(), 'picoclaw-config-'));
-  await using host = await startAgentHost({ configDir });
+test('no hook runs that stands in settings of the working directory or of the host’s user', async () => {
+  await using host = await startAgentHost();
   host.model.mock.on({ userMessage: /hello/ }, { content: 'Hi.' });
-  const places = { project: join(host.memoryDir, '.claude'), home: join(host.homeDir, '.claude'), config: configDir };
+  const places = { project: join(host.memoryDir, '.claude'), home: join(host.homeDir, '.claude') };
   for (const [name, dir] of Object.entries(places)) {
     await mkdir(dir, { recursive: true });
     const hook = { type: 'command', command: `touch ${join(host.memoryDir, `ran-${name}`)}` };
@@ -94,8 +93,7 @@ test('hooks in the settings of the working directory run, and those of the host�
   await host.run('hello');
 
   const ran = (await readdir(host.memoryDir)).filter((name) => name.startsWith('ran-'));
-  expect(ran).toEqual(['ran-project']);
-  await rm(configDir, { recursive: true });
+  expect(ran).toEqual([]);
 });
 
 test('the organisation’s CLAUDE.md is appended, and an edit of it reaches a session that exists', async () => {

@@ -1,7 +1,7 @@
 /** What the model said last: whether the session keeps it, and how a caller reads it when it came in pieces. */
 
 import { execFileSync } from 'node:child_process';
-import { mkdir, mkdtemp, rm, statfs, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, statfs, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -80,7 +80,9 @@ test('no reply is lost when the model has said nothing', async () => {
 // Mounting a volume of a known size needs root.
 test.skipIf(process.getuid?.() !== 0)('a reply is lost when the volume of the sessions is full', async () => {
   await using volume = await mountSmallVolume();
-  await using host = await startAgentHost({ configDir: volume.dir });
+  await using host = await startAgentHost();
+  // Where the transcripts are.
+  await symlink(volume.dir, host.sessionsDir);
   host.model.mock.on({ userMessage: /hello/ }, { content: 'Hi.' });
   const { bavail, bsize } = await statfs(volume.dir);
   await writeFile(join(volume.dir, 'filler'), Buffer.alloc(bavail * bsize));

@@ -98,7 +98,7 @@ test('a volume whose sessions cannot be read fails the run, and the session is n
   await using host = await startAgentHost();
   host.model.mock.on({ userMessage: /.*/ }, { content: 'Yes.' });
   const first = await host.run('first');
-  const projects = join(host.configDir, 'projects');
+  const projects = join(host.sessionsDir, 'projects');
   await rename(projects, `${projects}-away`);
   // What root cannot read either.
   await writeFile(projects, '');
@@ -133,7 +133,7 @@ test('a session goes on after its working directory has moved', async () => {
   await using host = await startAgentHost();
   host.model.mock.on({ userMessage: /.*/ }, { content: 'Yes.' });
   const first = await host.run('first');
-  const projects = join(host.configDir, 'projects');
+  const projects = join(host.sessionsDir, 'projects');
   const [slug] = await readdir(projects);
   await rename(join(projects, String(slug)), join(projects, '-mnt-an-older-place'));
 
@@ -172,7 +172,7 @@ test('a forgotten session leaves nothing of itself, and forgetting again is no e
 });
 
 async function transcriptOf(host: AgentHost, sessionId: string): Promise<string> {
-  const projects = join(host.configDir, 'projects');
+  const projects = join(host.sessionsDir, 'projects');
   for (const slug of await readdir(projects)) {
     if ((await readdir(join(projects, slug))).includes(`${sessionId}.jsonl`)) {
       return join(projects, slug, `${sessionId}.jsonl`);

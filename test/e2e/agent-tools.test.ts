@@ -177,13 +177,15 @@ test('a run whose tool server cannot be made ends with an error, and the log say
 type Tell = (context: ToolContext, word: string, signal: AbortSignal) => Promise<string>;
 
 /** A server with one tool, `tell`. */
-function withTool(tell: Tell): (context: ToolContext) => Promise<McpServer> {
-  return async (context) => {
+function withTool(tell: Tell): (current: () => ToolContext | null) => Promise<McpServer> {
+  return async (current) => {
     const server = new McpServer({ name: 'tools', version: '1.0.0' });
     const config = { description: 'Tells a word', inputSchema: { word: z.string() } };
-    server.registerTool('tell', config, async ({ word }, { signal }) => ({
-      content: [{ type: 'text', text: await tell(context, word, signal) }],
-    }));
+    server.registerTool('tell', config, async ({ word }, { signal }) => {
+      const context = current();
+      if (context === null) throw new Error('called outside of a run');
+      return { content: [{ type: 'text', text: await tell(context, word, signal) }] };
+    });
     return server;
   };
 }

@@ -262,6 +262,40 @@ describe('POST /chat', () => {
     expect((await running).body.status).toBe('success');
   });
 
+  it('refuses more runs than the agent takes with 503 and Retry-After, stores nothing of them, and takes the next', async () => {
+    await using app = await startApp();
+    app.agent.maxRuns = 2;
+    const holds = [app.agent.hold(), app.agent.hold()];
+    const running = holds.map((_, at) => app.post('/chat', { message: `run ${at}` }));
+    await Promise.all(holds.map(({ reached }) => reached));
+    const before = app.rows();
+
+    for (const stream of [false, true]) {
+      const refused = await app.post('/chat', { message: 'one more', stream });
+      expectProblem(refused, 503, 'overloaded');
+      expect(refused.body).toMatchObject({ retryable: true, detail: expect.stringContaining('2 runs are under way') });
+      expect(refused.headers.get('retry-after')).toBe('5');
+    }
+
+    expect(app.rows()).toEqual(before);
+    for (const hold of holds) hold.release();
+    await Promise.all(running);
+    expect((await app.post('/chat', { message: 'now' })).status).toBe(200);
+  });
+
+  it('begins a conversation in the session that the agent has ready, and tells it of one that returns', async () => {
+    await using app = await startApp();
+    const ready = '0a1b2c3d-0000-4000-8000-000000000000';
+    app.agent.sessions.push(ready);
+    const { body } = await app.post('/chat', { message: 'x' });
+    expect(body.session_id).toBe(ready);
+    await app.post('/chat', { message: 'y', conversation_id: body.conversation_id });
+    expect(app.agent.expected).toMatchObject([
+      { sessionId: ready, resume: false },
+      { sessionId: ready, resume: true },
+    ]);
+  });
+
   it.each([false, true])('tells when another instance took the run over, and where (stream: %s)', async (stream) => {
     await using app = await startApp();
     const hold = app.agent.hold();

@@ -9,7 +9,13 @@ const patiently = { timeout: 30_000, interval: 50 };
 const healthy: HealthReport = {
   database: { ok: true, conversations: 3, tasks: 1 },
   volumes: { memory: true, skills: true, sessions: true, store: true },
-  agent: { ok: true, version: '1.2.3', warm: 2 },
+  agent: {
+    ok: true,
+    version: '1.2.3',
+    warm: 2,
+    sandbox: 'on',
+    processes: { idle: 3, inRuns: 1, starting: 0, waiting: 0, memoryBytes: 500_000_000 },
+  },
   store: {
     durable: true,
     epoch: 7,
@@ -38,7 +44,13 @@ describe('GET /health', () => {
       max_execution_ms: 60_000,
       database: { ok: true, conversations: 3, tasks: 1 },
       volumes: { memory: true, skills: true, sessions: true, store: true },
-      agent: { ok: true, version: '1.2.3', warm: 2 },
+      agent: {
+        ok: true,
+        version: '1.2.3',
+        warm: 2,
+        sandbox: 'on',
+        processes: { idle: 3, in_runs: 1, starting: 0, waiting: 0, memory_bytes: 500_000_000 },
+      },
       store: {
         durable: true,
         epoch: 7,

@@ -262,7 +262,7 @@ describe('listen', () => {
   it('rejects when the port is in use', async () => {
     await using app = await startApp();
     await using server = await serve(app);
-    await expect(listen(app.app, { host: '127.0.0.1', port: server.port })).rejects.toMatchObject({
+    await expect(listen(app.lazyApp, { host: '127.0.0.1', port: server.port })).rejects.toMatchObject({
       code: 'EADDRINUSE',
     });
     expect((await fetch(`${server.url}/health`)).status).toBe(200);

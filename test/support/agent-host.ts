@@ -31,7 +31,7 @@ export type AgentHost = AsyncDisposable & {
   agent: ClaudeAgent;
   model: Model;
   memoryDir: string;
-  configDir: string;
+  sessionsDir: string;
   /** The HOME of its processes. */
   homeDir: string;
   /** The lines of the agent's log. */
@@ -49,7 +49,7 @@ export async function startAgentHost(
   const { model: given, chunkSize, ...overrides } = deps;
   const model = given ?? (await startModel(chunkSize === undefined ? {} : { chunkSize }));
   const memoryDir = overrides.memoryDir ?? (await mkdtemp(join(tmpdir(), 'picoclaw-agent-')));
-  const configDir = overrides.configDir ?? join(memoryDir, '.claude');
+  const sessionsDir = join(memoryDir, '.claude');
   const homeDir = `${memoryDir}-home`;
   await mkdir(homeDir, { recursive: true });
   const log: string[] = [];
@@ -58,14 +58,17 @@ export async function startAgentHost(
     anthropicBaseUrl: model.url,
     defaultModel: null,
     fallbackModel: null,
-    configDir: null,
     orgDir: null,
+    hidden: [],
     systemPromptOverride: null,
     timezone: 'Europe/Berlin',
     // Nothing else of this machine: a proxy or a language of its own would change what is tested. A home of its own: the
     // CLI's shell reads the dotfiles of the real one, and killing it in the middle of them leaves their locks behind.
     baseEnv: { PATH: process.env.PATH, HOME: homeDir },
     toolServer: async () => new McpServer({ name: 'tools', version: '1.0.0' }),
+    sandbox: 'off',
+    // None is kept, unless it is that which is tested.
+    warm: { spares: 0, conversations: 0, idleMs: 60_000, maxProcesses: 40 },
     log: pino({ level: 'debug' }, { write: (line: string) => void log.push(line) }),
     ...overrides,
     memoryDir,
@@ -75,7 +78,7 @@ export async function startAgentHost(
     agent,
     model,
     memoryDir,
-    configDir,
+    sessionsDir,
     homeDir,
     log,
     run: async (text, { options, onEvent, ...input } = {}) => {
@@ -102,7 +105,7 @@ export async function startAgentHost(
       });
       return { result, events, text: textOf(events), sessionId: result.sessionId, promptId: prompt.id };
     },
-    processes: () => processesOf(configDir),
+    processes: () => processesOf(homeDir),
     [Symbol.asyncDispose]: async () => {
       await agent.stop();
       if (!given) await model.stop();
@@ -138,8 +141,8 @@ export function textOf(events: AgentEvent[]): string {
   return before + current;
 }
 
-async function processesOf(configDir: string): Promise<HostProcess[]> {
-  const entry = `CLAUDE_CONFIG_DIR=${configDir}\0`;
+async function processesOf(homeDir: string): Promise<HostProcess[]> {
+  const entry = `HOME=${homeDir}\0`;
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
   const found = await Promise.all(
     pids.map(async (pid) => {

@@ -8,6 +8,7 @@
  * A run without a script answers "Hello." As the port wants it, an abort ends a run as `interrupted`.
  */
 
+import { randomUUID } from 'node:crypto';
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Agent, AgentEvent, AgentHealth, AgentRequest, AgentResult } from '../../src/agent/agent.ts';
 
@@ -35,7 +36,17 @@ export class ScriptedAgent implements Agent {
   readonly archivesForgotten: string[] = [];
   /** Before a transcript is forgotten; what it throws leaves the transcript there. */
   beforeForget: () => void = () => undefined;
-  healthy: AgentHealth = { ok: true, version: '1.0.0-scripted', warm: 0 };
+  healthy: AgentHealth = {
+    ok: true,
+    version: '1.0.0-scripted',
+    warm: 0,
+    sandbox: 'off',
+    processes: { idle: 0, inRuns: 0, starting: 0, waiting: 0, memoryBytes: null },
+  };
+  maxRuns = 1_000;
+  /** Those that are ready for a new conversation. */
+  readonly sessions: string[] = [];
+  readonly expected: Parameters<Agent['expect']>[0][] = [];
   readonly #plays: Play[] = [];
 
   next(script: Script): void {
@@ -89,6 +100,16 @@ export class ScriptedAgent implements Agent {
   async forgetArchives(sessionIds: string[]): Promise<void> {
     this.archivesForgotten.push(...sessionIds);
   }
+
+  newSessionId(): string {
+    return this.sessions.shift() ?? randomUUID();
+  }
+
+  expect(run: Parameters<Agent['expect']>[0]): void {
+    this.expected.push(run);
+  }
+
+  async letGo(): Promise<void> {}
 
   health(): AgentHealth {
     return this.healthy;

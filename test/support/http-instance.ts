@@ -4,7 +4,9 @@ import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { type AppDeps, type AppSettings, createApp, type HttpApp } from '../../src/http/app.ts';
 import type { UseStore } from '../../src/http/context.ts';
+import { makeEarlyHealth } from '../../src/http/early-health.ts';
 import { type HealthReport, readHealth, type StoreHealth } from '../../src/http/health.ts';
+import type { LazyApp } from '../../src/http/server.ts';
 import type { Clock } from '../../src/lib/clock.ts';
 import type { Log } from '../../src/lib/log.ts';
 import { Runs } from '../../src/runs/runs.ts';
@@ -25,6 +27,8 @@ type Operations = AppDeps['operations'];
 
 export type Instance = {
   app: HttpApp;
+  /** The same for a socket. */
+  lazyApp: LazyApp;
   runs: Runs;
   /** Names it in the runs that it executes. */
   owner: string;
@@ -100,16 +104,20 @@ export function makeInstance(deps: InstanceDeps, input: InstanceInput): Instance
   };
   const operations = input.operations?.(real) ?? real;
   const stopReasons: (string | null)[] = [];
-  const app = createApp({
-    operations,
-    useStore: deps.useStore,
+  const health = {
     health: input.health ?? (() => readHealth({ ...deps, volumes, nextDueAt: () => nextDueAt(deps) })),
     stopping: input.stopping ?? (() => false),
-    requestStop: (reason) => stopReasons.push(reason),
     log,
     settings,
+  };
+  const app = createApp({
+    ...health,
+    operations,
+    useStore: deps.useStore,
+    requestStop: (reason) => stopReasons.push(reason),
   });
-  return { app, runs, owner, operations, stopReasons, ...makeClient(app, settings) };
+  const lazyApp: LazyApp = { load: async () => app, early: makeEarlyHealth(health), log };
+  return { app, lazyApp, runs, owner, operations, stopReasons, ...makeClient(app, settings) };
 }
 
 function makeClient(app: HttpApp, settings: AppSettings) {

@@ -11,7 +11,7 @@ import type { TestApp } from './http-app.ts';
 export type TestServer = Listening & AsyncDisposable & { url: string };
 
 export async function serve(app: TestApp): Promise<TestServer> {
-  const server = await listen(app.app, { host: '127.0.0.1', port: 0 });
+  const server = await listen(app.lazyApp, { host: '127.0.0.1', port: 0 });
   return { ...server, url: `http://127.0.0.1:${server.port}`, [Symbol.asyncDispose]: () => server.close() };
 }
 

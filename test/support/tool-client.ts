@@ -70,7 +70,7 @@ export async function connectTools(
 ): Promise<ToolClient> {
   const { way, conversationId = null, runId = 'run-of-a-test' } = input;
   if (way === 'over HTTP') return connectOverHttp({ conversationId, fetch: fetchOf(app) }, app.operations.clock);
-  const server = makeToolServer({ ...app.operations, version: '2.0.0-test' }, { runId, conversationId });
+  const server = makeToolServer({ ...app.operations, version: '2.0.0-test' }, () => ({ runId, conversationId }));
   return { ...(await connectTo(server)), reported: [] };
 }
 

@@ -2,7 +2,7 @@
 
 import type { SDKResultMessage } from '@anthropic-ai/claude-agent-sdk';
 import { expect, test } from 'vitest';
-import { makeEnvironment } from '../../src/agent/environment.ts';
+import { makeEnvironment, makeProcessEnvironment } from '../../src/agent/environment.ts';
 import { decideOutcome, type Ending } from '../../src/agent/failure.ts';
 import { makeDenyRules } from '../../src/agent/permissions.ts';
 import { decideSession, refusalOf } from '../../src/agent/session.ts';
@@ -99,25 +99,33 @@ test('a refusal of the session is told from any other failure', () => {
 
 test('the process sees the names that are allowed, one credential, and nothing else of the host', () => {
   const base = { PATH: '/bin', LC_ALL: 'C', https_proxy: 'http://p', API_TOKEN: 'secret', ANTHROPIC_API_KEY: 'hosts' };
-  const input = { base, anthropicBaseUrl: null, configDir: '/c', timezone: 'UTC', maxRetries: 1, streamIdleMs: 1 };
-  const env = makeEnvironment({
-    ...input,
-    mcpConnectMs: 1,
-    credential: { kind: 'oauth_token', value: 'ours' },
-    isRoot: false,
+  const input = { base, timezone: 'UTC', maxRetries: 1, streamIdleMs: 1, mcpConnectMs: 1, isRoot: false };
+  const env = makeProcessEnvironment(makeEnvironment(input), {
+    configDir: '/c',
+    tempDir: '/t',
+    credential: { kind: 'oauth_token', value: 'placeholder' },
+    gatewayUrl: 'http://127.0.0.1:1',
   });
-  expect(env).toMatchObject({ PATH: '/bin', LC_ALL: 'C', https_proxy: 'http://p', CLAUDE_CODE_OAUTH_TOKEN: 'ours' });
+  expect(env).toMatchObject({
+    PATH: '/bin',
+    LC_ALL: 'C',
+    https_proxy: 'http://p',
+    no_proxy: '127.0.0.1',
+    CLAUDE_CODE_OAUTH_TOKEN: 'placeholder',
+    ANTHROPIC_BASE_URL: 'http://127.0.0.1:1',
+  });
   expect(Object.keys(env)).not.toEqual(expect.arrayContaining(['API_TOKEN']));
   expect(env).not.toHaveProperty('ANTHROPIC_API_KEY');
-  expect(env).not.toHaveProperty('ANTHROPIC_BASE_URL');
   expect(env).not.toHaveProperty('IS_SANDBOX');
 });
 
 test('the deny rules cover every other session’s folder and not its own', () => {
   const own = '0a1b2c3d-0000-4000-8000-000000000000';
-  const rules = makeDenyRules({ cwd: '/m', configDir: '/m/.claude', sessionId: own });
+  const input = { cwd: '/m', sessionsDir: '/m/.claude', configDir: '/p/config', sessionId: own, hidden: ['/store'] };
+  const rules = makeDenyRules(input);
   const folders = rules.flatMap((rule) => rule.match(/^Read\(\/\/m\/\.claude\/projects\/\*\/(.+)\/\*\*\)$/)?.[1] ?? []);
   const denies = (id: string) => folders.some((folder) => new RegExp(`^${folder.replace('*', '.*')}$`).test(id));
+  expect(rules).toEqual(expect.arrayContaining(['Read(//proc/**)', 'Edit(//store/**)', 'Read(//store)']));
   expect(denies(own)).toBe(false);
   for (let place = 0; place < 8; place += 1) {
     expect(denies(`${own.slice(0, place)}f${own.slice(place + 1)}`)).toBe(true);

@@ -29,34 +29,34 @@ const transcripts: [string, object[], boolean][] = [
 for (const [what, entries, expected] of transcripts) {
   test(`a transcript with ${what} holds ${expected ? 'the' : 'no'} reply`, async () => {
     await using session = await startSession(entries);
-    expect(await holdsMessage(session.configDir, session.id, 'msg_last')).toBe(expected);
+    expect(await holdsMessage(session.sessionsDir, session.id, 'msg_last')).toBe(expected);
   });
 }
 
 test('a message is found wherever it lies in a long transcript', async () => {
   const long = { type: 'user', message: 'x'.repeat(2_000_000) };
   await using late = await startSession([prompt, long, reply]);
-  expect(await holdsMessage(late.configDir, late.id, 'msg_last')).toBe(true);
+  expect(await holdsMessage(late.sessionsDir, late.id, 'msg_last')).toBe(true);
   await using early = await startSession([reply, long, prompt]);
-  expect(await holdsMessage(early.configDir, early.id, 'msg_last')).toBe(true);
+  expect(await holdsMessage(early.sessionsDir, early.id, 'msg_last')).toBe(true);
 });
 
 test('a line that was cut off or overwritten is no reply and no obstacle', async () => {
   await using session = await startSession([prompt, reply]);
   await writeFile(session.path, `${lines([prompt, reply])}\0\0\0{"type":"assistant","mess`);
-  expect(await holdsMessage(session.configDir, session.id, 'msg_last')).toBe(true);
+  expect(await holdsMessage(session.sessionsDir, session.id, 'msg_last')).toBe(true);
   await writeFile(session.path, `${lines([prompt])}{"type":"assistant","mess`);
-  expect(await holdsMessage(session.configDir, session.id, 'msg_last')).toBe(false);
+  expect(await holdsMessage(session.sessionsDir, session.id, 'msg_last')).toBe(false);
 });
 
 test('a session without a transcript is missing, and holds nothing', async () => {
   await using session = await startSession([prompt, reply]);
   const other = randomUUID();
-  expect(await transcriptState(session.configDir, session.id)).toBe('usable');
-  expect(await transcriptState(session.configDir, other)).toBe('missing');
-  expect(await transcriptState(join(session.configDir, 'not-there'), session.id)).toBe('missing');
-  expect(await promptsIn(session.configDir, other, [promptId])).toEqual(new Set());
-  expect(await holdsMessage(session.configDir, other, 'msg_last')).toBe(false);
+  expect(await transcriptState(session.sessionsDir, session.id)).toBe('usable');
+  expect(await transcriptState(session.sessionsDir, other)).toBe('missing');
+  expect(await transcriptState(join(session.sessionsDir, 'not-there'), session.id)).toBe('missing');
+  expect(await promptsIn(session.sessionsDir, other, [promptId])).toEqual(new Set());
+  expect(await holdsMessage(session.sessionsDir, other, 'msg_last')).toBe(false);
 });
 
 test('a folder in the place of the transcript is an unusable session, and holds nothing', async () => {
@@ -64,24 +64,24 @@ test('a folder in the place of the transcript is an unusable session, and holds 
   await rm(session.path);
   await mkdir(session.path);
 
-  expect(await transcriptState(session.configDir, session.id)).toBe('unusable');
-  expect(await promptsIn(session.configDir, session.id, [promptId])).toEqual(new Set());
-  expect(await holdsMessage(session.configDir, session.id, 'msg_last')).toBe(false);
-  await deleteSession({ configDir: session.configDir, tempDir: join(session.configDir, 'no-temp') }, session.id);
-  expect(await transcriptState(session.configDir, session.id)).toBe('missing');
+  expect(await transcriptState(session.sessionsDir, session.id)).toBe('unusable');
+  expect(await promptsIn(session.sessionsDir, session.id, [promptId])).toEqual(new Set());
+  expect(await holdsMessage(session.sessionsDir, session.id, 'msg_last')).toBe(false);
+  await deleteSession({ sessionsDir: session.sessionsDir, tempDir: join(session.sessionsDir, 'no-temp') }, session.id);
+  expect(await transcriptState(session.sessionsDir, session.id)).toBe('missing');
 });
 
 test('a projects folder that cannot be read is an error, and not a missing session', async () => {
   await using session = await startSession([prompt, reply]);
-  const projects = join(session.configDir, 'projects');
+  const projects = join(session.sessionsDir, 'projects');
   await rm(projects, { recursive: true });
   // What root cannot read either.
   await writeFile(projects, '');
 
-  await expect(transcriptState(session.configDir, session.id)).rejects.toThrow('ENOTDIR');
-  await expect(promptsIn(session.configDir, session.id, [promptId])).rejects.toThrow('ENOTDIR');
-  await expect(holdsMessage(session.configDir, session.id, 'msg_last')).rejects.toThrow('ENOTDIR');
-  const places = { configDir: session.configDir, tempDir: join(session.configDir, 'no-temp') };
+  await expect(transcriptState(session.sessionsDir, session.id)).rejects.toThrow('ENOTDIR');
+  await expect(promptsIn(session.sessionsDir, session.id, [promptId])).rejects.toThrow('ENOTDIR');
+  await expect(holdsMessage(session.sessionsDir, session.id, 'msg_last')).rejects.toThrow('ENOTDIR');
+  const places = { sessionsDir: session.sessionsDir, tempDir: join(session.sessionsDir, 'no-temp') };
   await expect(deleteSession(places, session.id)).rejects.toThrow('ENOTDIR');
 });
 
@@ -90,20 +90,20 @@ test('a long transcript is read no further than needed, and its file is closed a
   await using session = await startSession([prompt, long, reply]);
   const before = (await openFiles(session.path)).length;
   for (let time = 0; time < 20; time += 1) {
-    expect(await transcriptState(session.configDir, session.id)).toBe('usable');
-    await promptsIn(session.configDir, session.id, [promptId]);
+    expect(await transcriptState(session.sessionsDir, session.id)).toBe('usable');
+    await promptsIn(session.sessionsDir, session.id, [promptId]);
   }
   await until('every file is closed', async () => (await openFiles(session.path)).length <= before);
 });
 
 test('the temporary folder of another user is not looked into', async () => {
   await using session = await startSession([prompt, reply]);
-  const tempDir = join(session.configDir, 'temp');
+  const tempDir = join(session.sessionsDir, 'temp');
   const ofUser = (uid: number) => join(tempDir, `claude-${uid}`, '-memory', session.id);
   const [own, others] = [ofUser(process.getuid?.() ?? 0), ofUser(4242)];
   await mkdir(own, { recursive: true });
   await mkdir(others, { recursive: true });
-  await deleteSession({ configDir: session.configDir, tempDir }, session.id);
+  await deleteSession({ sessionsDir: session.sessionsDir, tempDir }, session.id);
   expect(await readdir(dirname(own))).toEqual([]);
   expect(await readdir(dirname(others))).toEqual([session.id]);
 });
@@ -113,15 +113,15 @@ async function openFiles(path: string): Promise<string[]> {
   return (await Promise.all(links)).filter((target) => target === path);
 }
 
-type TestSession = AsyncDisposable & { configDir: string; id: string; path: string };
+type TestSession = AsyncDisposable & { sessionsDir: string; id: string; path: string };
 
 async function startSession(entries: object[]): Promise<TestSession> {
-  const configDir = await mkdtemp(join(tmpdir(), 'picoclaw-transcripts-'));
+  const sessionsDir = await mkdtemp(join(tmpdir(), 'picoclaw-transcripts-'));
   const id = randomUUID();
-  const path = join(configDir, 'projects', '-memory', `${id}.jsonl`);
+  const path = join(sessionsDir, 'projects', '-memory', `${id}.jsonl`);
   await mkdir(dirname(path), { recursive: true });
   await writeFile(path, lines(entries));
-  return { configDir, id, path, [Symbol.asyncDispose]: () => rm(configDir, { recursive: true, force: true }) };
+  return { sessionsDir, id, path, [Symbol.asyncDispose]: () => rm(sessionsDir, { recursive: true, force: true }) };
 }
 
 function lines(entries: object[]): string {

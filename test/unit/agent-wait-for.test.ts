@@ -17,6 +17,9 @@ function start() {
   const inner = {
     ...scripted,
     run: scripted.run.bind(scripted),
+    newSessionId: scripted.newSessionId.bind(scripted),
+    expect: scripted.expect.bind(scripted),
+    letGo: scripted.letGo.bind(scripted),
     heldPrompts: scripted.heldPrompts.bind(scripted),
     forget: scripted.forget.bind(scripted),
     forgetArchives: scripted.forgetArchives.bind(scripted),

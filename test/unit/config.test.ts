@@ -37,6 +37,10 @@ describe('loadConfig', () => {
       assistantName: 'Pico',
       timezone: 'UTC',
       systemPromptOverride: null,
+      sandbox: 'auto',
+      warmSpares: 1,
+      warmConversations: null,
+      warmIdleMs: 600_000,
       sessionEndMarker: '[[PICOCLAW_SESSION_END]]',
       memoryDir: '/data/memory',
       storeDir: '/data/store',
@@ -78,6 +82,8 @@ describe('loadConfig', () => {
     ['MAX_EXECUTION_MS', '86400000', { maxExecutionMs: 86_400_000 }],
     ['ANTHROPIC_BASE_URL', 'http://127.0.0.1:4010/v1', { anthropicBaseUrl: 'http://127.0.0.1:4010/v1' }],
     ['API_TOKEN', ' one-token-0123456 , two-token-0123456', { apiTokens: ['one-token-0123456', 'two-token-0123456'] }],
+    ['WARM_CONVERSATIONS', '0', { warmConversations: 0 }],
+    ['SANDBOX', 'off', { sandbox: 'off' }],
     ['SESSION_END_MARKER', '', { sessionEndMarker: '' }],
     ['SESSION_END_MARKER', ' <end> ', { sessionEndMarker: ' <end> ' }],
     ['ASSISTANT_NAME', '', { assistantName: 'Pico' }],
@@ -179,6 +185,8 @@ describe('loadConfig', () => {
 
   it.each([
     ['Asia/Tokyo', 'Asia/Tokyo'],
+    ['Etc/UTC', 'UTC'],
+    ['Europe/London', 'Europe/London'],
     ['Mars/Phobos', 'UTC'],
   ])('takes the zone of a system in %s to be %s', (system, expected) => {
     vi.stubEnv('TZ', system);

@@ -35,11 +35,11 @@ const keepers: Record<string, string[]> = {
   '@hono/zod-openapi': ['http/'],
   pino: ['lib/log.ts'],
   'pino-pretty': ['lib/log.ts'],
-  '@modelcontextprotocol/sdk': ['tools/mcp-server.ts', 'cli/mcp.ts'],
+  '@modelcontextprotocol/sdk': ['tools/mcp-server.ts', 'cli/mcp.ts', 'agent/mcp-'],
   '@copilotkit/aimock': ['cli/'],
 };
 
-type Import = { file: string; specifier: string; typeOnly: boolean };
+type Import = { file: string; specifier: string; typeOnly: boolean; lazy: boolean };
 
 const imports = globSync('src/**/*.ts', { cwd: root }).flatMap((path): Import[] => {
   const text = readFileSync(join(root, path), 'utf8');
@@ -47,8 +47,13 @@ const imports = globSync('src/**/*.ts', { cwd: root }).flatMap((path): Import[] 
   const statements = text.matchAll(/^(import|export)\s+(type\s+)?(?:[^;'"]*?from\s+)?'([^']+)'/gm);
   const dynamic = text.matchAll(/\bimport\(\s*'([^']+)'/g);
   return [
-    ...[...statements].map((match) => ({ file, specifier: match[3] ?? '', typeOnly: match[2] !== undefined })),
-    ...[...dynamic].map((match) => ({ file, specifier: match[1] ?? '', typeOnly: false })),
+    ...[...statements].map((match) => ({
+      file,
+      specifier: match[3] ?? '',
+      typeOnly: match[2] !== undefined,
+      lazy: false,
+    })),
+    ...[...dynamic].map((match) => ({ file, specifier: match[1] ?? '', typeOnly: false, lazy: true })),
   ];
 });
 
@@ -83,6 +88,17 @@ describe('the rooms of src/', () => {
     expect([...new Set(imports.map(({ file }) => roomOf(file)))].filter((room) => !(room in mayImport))).toEqual([]);
   });
 
+  it('load nothing before the server listens but what it takes to answer GET /health', () => {
+    expect(packagesLoadedWith('cli/serve.ts')).toEqual([
+      'croner',
+      'kysely',
+      'kysely/migration',
+      'p-limit',
+      'pino',
+      'zod/mini',
+    ]);
+  });
+
   it('name every import with its file ending, as Node resolves it', () => {
     expect(imports.filter(({ specifier }) => specifier.startsWith('.') && !/\.(ts|json)$/.test(specifier))).toEqual([]);
   });
@@ -90,4 +106,16 @@ describe('the rooms of src/', () => {
 
 function roomOf(file: string): string {
   return file.split('/')[0] ?? file;
+}
+
+/** Packages that are loaded as soon as the file is, without a call. */
+function packagesLoadedWith(entry: string): string[] {
+  const files = new Set([entry]);
+  const packages = new Set<string>();
+  for (const file of files)
+    for (const { specifier } of imports.filter((each) => each.file === file && !each.typeOnly && !each.lazy)) {
+      if (specifier.startsWith('.')) files.add(join(dirname(file), specifier));
+      else if (!specifier.startsWith('node:')) packages.add(specifier);
+    }
+  return [...packages].sort();
 }

@@ -45,19 +45,14 @@ export class Archiver {
     this.#said = new Set([input.promptId]);
   }
 
-  get hooks(): NonNullable<Options['hooks']> {
-    const hook = async (input: HookInput) => {
-      // A subagent's session is no conversation of anybody's; its hooks name the main one's transcript.
-      if (input.hook_event_name === 'PostCompact' && input.agent_id === undefined) {
-        const archiving = this.#archive(input.transcript_path);
-        this.#underWay.add(archiving);
-        await archiving;
-        this.#underWay.delete(archiving);
-      }
-      return {};
-    };
-    // Its own deadline comes first.
-    return { PostCompact: [{ hooks: [hook], timeout: Math.ceil(this.#input.archiveMs / 1_000) + 5 }] };
+  /** For the SDK's hook after a compaction. */
+  async afterCompact(input: HookInput): Promise<void> {
+    // A subagent's session is no conversation of anybody's; its hooks name the main one's transcript.
+    if (input.hook_event_name !== 'PostCompact' || input.agent_id !== undefined) return;
+    const archiving = this.#archive(input.transcript_path);
+    this.#underWay.add(archiving);
+    await archiving;
+    this.#underWay.delete(archiving);
   }
 
   observe(message: SDKMessage): void {
@@ -65,7 +60,7 @@ export class Archiver {
     if (message.parent_tool_use_id === null && message.uuid !== undefined) this.#said.add(message.uuid);
   }
 
-  /** Once the process is gone: what is still being archived is given up. */
+  /** Once the run is over: what is still being archived is given up. */
   async end(): Promise<void> {
     this.#ended.abort(new Error('the run has ended'));
     await Promise.all(this.#underWay);
@@ -101,3 +96,16 @@ export class Archiver {
 }
 
 const compacted = 'The conversation was compacted, and';
+
+/** For one process: the archiver is that of the run that it works on. */
+export function makeArchiveHooks(
+  current: () => Archiver | null,
+  { archiveMs }: Pick<ArchiveLimits, 'archiveMs'>,
+): NonNullable<Options['hooks']> {
+  const hook = async (input: HookInput) => {
+    await current()?.afterCompact(input);
+    return {};
+  };
+  // Its own deadline comes first.
+  return { PostCompact: [{ hooks: [hook], timeout: Math.ceil(archiveMs / 1_000) + 5 }] };
+}

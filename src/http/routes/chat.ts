@@ -80,7 +80,7 @@ export const chatRoute = defineRoute({
       },
     },
   },
-  problems: ['forbidden', 'not_found', 'conversation_busy', 'run_lost'],
+  problems: ['forbidden', 'not_found', 'conversation_busy', 'overloaded', 'run_lost'],
 });
 
 export function addChatRoutes(app: App, deps: ChatRouteDeps): void {

@@ -1,13 +1,8 @@
 /** GET /health */
 
-import { type HealthReport, type HealthSettings, healthResponse, toHealthResponse } from '../health.ts';
+import { answerHealth, type HealthAnswerDeps } from '../health.ts';
+import { healthResponse } from '../health-json.ts';
 import { type App, addRoute, defineRoute, noBody, none } from '../route.ts';
-
-export type HealthRouteDeps = {
-  health(): Promise<HealthReport>;
-  stopping(): boolean;
-  settings: HealthSettings;
-};
 
 const content = { 'application/json': { schema: healthResponse } };
 
@@ -29,11 +24,9 @@ export const healthRoute = defineRoute({
   problems: [],
 });
 
-const retryAfterS = 5;
-
-export function addHealthRoutes(app: App, deps: HealthRouteDeps): void {
+export function addHealthRoutes(app: App, deps: HealthAnswerDeps): void {
   addRoute(app, healthRoute, async (c) => {
-    const body = toHealthResponse(await deps.health(), { settings: deps.settings, stopping: deps.stopping() });
-    return body.status === 'ok' ? c.json(body) : c.json(body, 503, { 'Retry-After': String(retryAfterS) });
+    const { status, headers, body } = await answerHealth(deps);
+    return c.json(body, status, headers);
   });
 }

@@ -41,7 +41,7 @@ export const checkTasksRoute = defineRoute({
   success: {
     200: { description: 'What ran, or why nothing did.', content: { 'application/json': { schema: checkResponse } } },
   },
-  problems: ['run_lost'],
+  problems: ['overloaded', 'run_lost'],
 });
 
 export const triggerTaskRoute = defineRoute({
@@ -59,7 +59,7 @@ export const triggerTaskRoute = defineRoute({
   success: {
     200: { description: 'How the run ended.', content: { 'application/json': { schema: executedTask } } },
   },
-  problems: ['not_found', 'task_busy', 'conversation_busy', 'run_lost'],
+  problems: ['not_found', 'task_busy', 'conversation_busy', 'overloaded', 'run_lost'],
 });
 
 export const listTaskRunsRoute = defineRoute({

@@ -1,10 +1,10 @@
 /** Cursors: which list, and the `seq` of the last row returned. A caller passes them back and reads nothing into them. */
 
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import type { Page } from '../../domain/conversation.ts';
 import { InvalidCursor } from '../store.ts';
 
-const position = z.strictObject({ list: z.string(), after: z.int().nonnegative() });
+const position = z.strictObject({ list: z.string(), after: z.int().check(z.nonnegative()) });
 
 /** The `seq` to go on from; null at the start of the list. Throws `InvalidCursor` for what `toPage` did not make for this list. */
 export function fromCursor(list: string, cursor: string | null): number | null {

@@ -1,6 +1,6 @@
 /** Rows ↔ domain: the one place where columns get their names in the code. */
 
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import type { Conversation, Message, OutboundMessage } from '../../domain/conversation.ts';
 import { catalogue, type ProblemBody, type ProblemCode } from '../../domain/problem.ts';
 import type { Run } from '../../domain/run.ts';
@@ -140,7 +140,7 @@ function toDurationMs(startedAt: string, endedAt: string): number | null {
 }
 
 const sentMessages = z.array(
-  z.object({ id: z.string(), text: z.string(), sender: z.string().nullable(), created_at: z.string() }),
+  z.object({ id: z.string(), text: z.string(), sender: z.nullable(z.string()), created_at: z.string() }),
 );
 
 /** The messages that a task's run sent, oldest first. */
@@ -165,10 +165,10 @@ const problemBody = z.object({
   code: z.custom<ProblemCode>((code) => typeof code === 'string' && Object.hasOwn(catalogue, code)),
   retryable: z.boolean(),
   error: z.string(),
-  errors: z.array(z.object({ path: z.string(), message: z.string() })).exactOptional(),
-  conversation_id: z.string().exactOptional(),
-  task_id: z.string().exactOptional(),
-  request_id: z.string().exactOptional(),
+  errors: z.exactOptional(z.array(z.object({ path: z.string(), message: z.string() }))),
+  conversation_id: z.exactOptional(z.string()),
+  task_id: z.exactOptional(z.string()),
+  request_id: z.exactOptional(z.string()),
 });
 
 function toProblemBody(json: string): ProblemBody {

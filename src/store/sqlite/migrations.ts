@@ -20,7 +20,10 @@ const migrations: Record<string, Migration> = {
 
 export async function migrateToLatest(db: Kysely<Tables>): Promise<void> {
   await db.transaction().execute(async (trx) => {
-    await refuseNewer(trx);
+    const applied = await readLedger(trx);
+    refuseNewer(applied);
+    // The migrator asks the database for all of its tables again and again: a start that has nothing to migrate need not wait.
+    if (applied.length === Object.keys(migrations).length) return;
     const migrator = new Migrator({
       db: trx,
       provider: { getMigrations: async () => migrations },
@@ -32,11 +35,16 @@ export async function migrateToLatest(db: Kysely<Tables>): Promise<void> {
   });
 }
 
-async function refuseNewer(db: Kysely<Tables>): Promise<void> {
-  const tables = await db.introspection.getTables({ withInternalKyselyTables: true });
-  if (!tables.some((table) => table.name === ledgerTable)) return;
+/** The names of the migrations that were run. */
+async function readLedger(db: Kysely<Tables>): Promise<string[]> {
+  const ledger = await sql`select 1 from sqlite_schema where type = 'table' and name = ${ledgerTable}`.execute(db);
+  if (ledger.rows.length === 0) return [];
   const applied = await sql<{ name: string }>`select name from ${sql.table(ledgerTable)}`.execute(db);
-  const unknown = applied.rows.map((row) => row.name).filter((name) => !Object.hasOwn(migrations, name));
+  return applied.rows.map((row) => row.name);
+}
+
+function refuseNewer(applied: string[]): void {
+  const unknown = applied.filter((name) => !Object.hasOwn(migrations, name));
   if (unknown.length > 0) {
     throw new Error(
       `the database was written by a newer version of PicoClaw (unknown here: ${unknown.join(', ')}); start that version, or restore an older copy`,

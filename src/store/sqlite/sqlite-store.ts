@@ -51,6 +51,9 @@ export async function createSqliteStore(input: { path: string }): Promise<Store>
 }
 
 function configure(connection: DatabaseSync): void {
+  // Local disk is not the durable copy: what survives a power cut is on the volume, flushed. A killed process loses
+  // nothing either way, since what it wrote is in the kernel's cache. First, because the two below write.
+  connection.exec('PRAGMA synchronous = OFF');
   // Free pages leave the file at each commit: a snapshot and a start copy the whole file, and what was once large must not
   // make every later copy as large. It takes effect in a new file, and in another with its next VACUUM.
   // Set again, it would be written again.
@@ -60,9 +63,6 @@ function configure(connection: DatabaseSync): void {
   connection.exec('PRAGMA journal_mode = WAL');
   connection.exec('PRAGMA wal_autocheckpoint = 0');
   connection.exec('PRAGMA foreign_keys = ON');
-  // Local disk is not the durable copy: what survives a power cut is on the volume, flushed. A killed process loses
-  // nothing either way, since what it wrote is in the kernel's cache.
-  connection.exec('PRAGMA synchronous = OFF');
   // What is deleted leaves the file, and with the next snapshot the volume, instead of lingering in free pages.
   connection.exec('PRAGMA secure_delete = ON');
 }

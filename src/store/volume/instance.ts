@@ -7,16 +7,16 @@
 
 import { readFileSync, readlinkSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { z } from 'zod';
+import * as z from 'zod/mini';
 
 export const instanceSchema = z.strictObject({
   /** For people: host name and process id. */
   label: z.string(),
   /** Of the machine's start and its process namespace; null where it is not known. */
-  world: z.string().nullable(),
+  world: z.nullable(z.string()),
   pid: z.int(),
   /** When the process began, in ticks since the machine did: a process id is given again. */
-  started: z.string().nullable(),
+  started: z.nullable(z.string()),
 });
 
 export type Instance = z.infer<typeof instanceSchema>;

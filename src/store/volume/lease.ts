@@ -10,7 +10,7 @@
 import { constants, open, rm } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import { isGone } from '../../lib/error-code.ts';
 import type { Log } from '../../lib/log.ts';
 import { type Instance, instanceSchema, isDead } from './instance.ts';

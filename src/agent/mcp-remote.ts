@@ -1,0 +1,50 @@
+/** How an MCP server outside of this process is reached, and what of it is not to be told. */
+
+import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js';
+import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js';
+import type { McpServer } from '../domain/run.ts';
+import { McpChild } from './mcp-child.ts';
+import { makeFetch } from './mcp-fetch.ts';
+import { McpHttp } from './mcp-http.ts';
+import { tieToParentArgs } from './spawn.ts';
+
+export type RemoteDeps = {
+  /** How long a server may take to answer `initialize`. */
+  connectMs: number;
+  /** What a program has in its environment besides its own, and the proxy for HTTP. Never the server's whole environment. */
+  env: Record<string, string>;
+  /** In the environment of every program, over its own. */
+  marks: Record<string, string>;
+  /** The working directory of programs. */
+  cwd: string;
+  tieToParent: boolean;
+};
+
+/** Several times what the model can be shown of an answer. */
+const maxMessageBytes = 32 * 1_048_576;
+
+export function makeRemote(server: McpServer, deps: RemoteDeps): Transport {
+  if (server.type === 'stdio') {
+    const { command, args = [], env } = server;
+    const prefix = tieToParentArgs(deps.tieToParent);
+    const whole = { ...deps.env, ...env, ...deps.marks };
+    return new McpChild({ command, args, env: whole, cwd: deps.cwd, prefix, maxMessageBytes });
+  }
+  const { url, headers = {} } = server;
+  const fetch = makeFetch({ env: deps.env, maxMessageBytes });
+  return server.type === 'http'
+    ? new McpHttp({ url, headers, fetch, connectMs: deps.connectMs })
+    : new SSEClientTransport(new URL(url), { requestInit: { headers }, fetch });
+}
+
+/** Shorter values, such as `true`, are no secrets, and their like is in any text. */
+const minSecret = 6;
+
+/** A server that repeats what it was sent when it refuses it is no reason to pass it on. */
+export function withoutSecrets(server: McpServer, text: string): string {
+  const values = Object.values((server.type === 'stdio' ? server.env : server.headers) ?? {});
+  return values
+    .flatMap((value) => [value, ...value.split(/\s+/)])
+    .filter((value) => value.length >= minSecret)
+    .reduce((rest, secret) => rest.replaceAll(secret, '[secret]'), text);
+}

@@ -1,0 +1,363 @@
+/**
+ * The claude processes of this server: spares for new conversations, live ones that keep a conversation's session, and who
+ * may start how many.
+ *
+ *   spare:         starting → idle → a new conversation's
+ *   conversation:  starting → idle ⇄ in a run → ended
+ *
+ * Invariants:
+ * 1. A session has at most one process: the next is started when the one before is gone.
+ * 2. A process in a run is nobody else's, and one that is given to a run is fit, and as the run wants it.
+ * 3. There are never more than `maxProcesses`. Room is made by ending what is idle, longest unused first; where all are in
+ *    runs, a start waits for its turn.
+ * 4. After `stop` no process is left and none is started.
+ */
+
+import { randomUUID } from 'node:crypto';
+import type { Log } from '../lib/log.ts';
+import type { LiveProcess, Wanted } from './live-process.ts';
+import type { StartSlots } from './start-slots.ts';
+
+export type ProcessesLimits = {
+  spares: number;
+  /** Idle ones that are kept. */
+  conversations: number;
+  idleMs: number;
+  maxProcesses: number;
+  /** For how long a spare is kept for whoever was told its session. */
+  promiseMs: number;
+};
+
+export type ProcessesDeps = {
+  limits: ProcessesLimits;
+  slots: StartSlots;
+  /** What a spare is started for: a run without wishes. Rejects when that cannot be read. */
+  wantedBySpare: (sessionId: string) => Promise<Wanted>;
+  start: (wanted: Wanted) => Promise<LiveProcess>;
+  log: Log;
+};
+
+export type Taken =
+  | { kind: 'taken'; live: LiveProcess }
+  | { kind: 'aborted' }
+  /** `complaints`: what it said, for the log. */
+  | { kind: 'failed'; complaints: string };
+
+export type ProcessCounts = { spares: number; idle: number; inRuns: number; starting: number; waiting: number };
+
+type Entry = {
+  sessionId: string;
+  isSpare: boolean;
+  state: 'starting' | 'idle' | 'in_run' | 'ending';
+  /** Null when it could not be started, with what it said. */
+  started: Promise<LiveProcess | { complaints: string }>;
+  live: LiveProcess | null;
+  usedAt: number;
+  timer: NodeJS.Timeout | null;
+  /** Resolves when it is gone. */
+  gone: PromiseWithResolvers<void>;
+};
+
+export class Processes {
+  readonly #deps: ProcessesDeps;
+  /** By session. */
+  readonly #entries = new Map<string, Entry>();
+  /** Of each session, the last of those who want its process: they come one after another. */
+  readonly #turns = new Map<string, Promise<unknown>>();
+  readonly #stopping = new AbortController();
+  #waiting = 0;
+  #changed = Promise.withResolvers<void>();
+  #refill: NodeJS.Timeout | null = null;
+  #hasSpares = false;
+
+  constructor(deps: ProcessesDeps) {
+    this.#deps = deps;
+  }
+
+  /** Starts the spares, and keeps them from now on. */
+  keepSpares(): void {
+    this.#hasSpares = true;
+    this.#fillUp();
+  }
+
+  /** A session for a new conversation: that of a spare where there is one, which then waits for it a while. */
+  newSessionId(): string {
+    for (const entry of this.#entries.values()) {
+      if (!entry.isSpare || entry.state === 'ending' || entry.timer !== null) continue;
+      // Whoever was told may have been refused, or not: nobody else is told the same.
+      entry.timer = setTimeout(() => void this.#end(entry), this.#deps.limits.promiseMs).unref();
+      return entry.sessionId;
+    }
+    return randomUUID();
+  }
+
+  /** Gives the run a process, which is its own until `giveBack` or `discard`. Never rejects. */
+  take(wanted: Wanted, signal: AbortSignal): Promise<Taken> {
+    return this.#inTurn(wanted.session.id, () => this.#take(wanted, AbortSignal.any([signal, this.#stopping.signal])));
+  }
+
+  /** Has a process ready for a run that is about to ask for it. Never rejects. */
+  async prepare(wanted: Wanted): Promise<void> {
+    await this.#inTurn(wanted.session.id, async () => {
+      const taken = await this.#take(wanted, this.#stopping.signal);
+      if (taken.kind === 'taken') await this.giveBack(taken.live);
+    });
+  }
+
+  /** The run has ended well: the process is kept for the next one, or is gone when this resolves. */
+  async giveBack(live: LiveProcess): Promise<void> {
+    const entry = this.#entries.get(live.sessionId);
+    if (entry === undefined || entry.live !== live) return;
+    entry.state = 'idle';
+    entry.usedAt = performance.now();
+    this.#notify();
+    const { limits } = this.#deps;
+    if (!live.isReusable || limits.conversations === 0 || this.#stopping.signal.aborted) return await this.#end(entry);
+    entry.timer = setTimeout(() => void this.#end(entry), limits.idleMs).unref();
+    for (const each of this.#idle().slice(0, -limits.conversations)) void this.#end(each);
+  }
+
+  /** Ends the process of the run, and resolves when nothing is left of it, with how it ended. */
+  async discard(live: LiveProcess): Promise<string> {
+    const entry = this.#entries.get(live.sessionId);
+    if (entry?.live === live) await this.#end(entry);
+    return await live.end();
+  }
+
+  /** Ends the session's process, unless it is in a run, and resolves when it is gone. */
+  async endSession(sessionId: string): Promise<void> {
+    await this.#inTurn(sessionId, async () => {
+      const entry = this.#entries.get(sessionId);
+      if (entry !== undefined && entry.state !== 'in_run') await this.#end(entry);
+    });
+  }
+
+  /**
+   * Ends all that have a conversation's session, but for those in runs. At once: somebody else may go on with the sessions, and
+   * nothing more may be written into their transcripts.
+   */
+  async endConversations(): Promise<void> {
+    const ended = [...this.#entries.values()].filter((entry) => !entry.isSpare && entry.state !== 'in_run');
+    for (const { live } of ended) live?.process.kill();
+    await Promise.all(ended.map((entry) => this.#end(entry)));
+  }
+
+  /** Ends all. Runs that have one are ended by their owners. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    if (this.#refill !== null) clearTimeout(this.#refill);
+    this.#notify();
+    await Promise.allSettled(this.#turns.values());
+    await Promise.all([...this.#entries.values()].map((entry) => this.#end(entry)));
+  }
+
+  counts(): ProcessCounts {
+    const entries = [...this.#entries.values()];
+    const count = (is: (entry: Entry) => boolean) => entries.filter(is).length;
+    return {
+      spares: count((entry) => entry.isSpare && entry.state === 'idle'),
+      idle: count((entry) => !entry.isSpare && entry.state === 'idle'),
+      inRuns: count((entry) => entry.state === 'in_run'),
+      starting: count((entry) => entry.state === 'starting'),
+      waiting: this.#waiting,
+    };
+  }
+
+  /** The process ids of those that are there. */
+  pids(): number[] {
+    return [...this.#entries.values()].flatMap(({ live }) => live?.process.pid ?? []);
+  }
+
+  async #take(wanted: Wanted, signal: AbortSignal): Promise<Taken> {
+    const there = this.#entries.get(wanted.session.id);
+    if (there !== undefined) {
+      const live = await this.#use(there, wanted);
+      if (signal.aborted && live !== null) {
+        await this.giveBack(live);
+        return { kind: 'aborted' };
+      }
+      if (live !== null) return { kind: 'taken', live };
+    }
+    if (!(await this.#makeRoom(signal))) return { kind: 'aborted' };
+    const entry = this.#begin(wanted, { isSpare: false, signal });
+    const started = await entry.started;
+    if ('complaints' in started) {
+      await this.#end(entry);
+      return signal.aborted ? { kind: 'aborted' } : { kind: 'failed', complaints: started.complaints };
+    }
+    entry.state = 'in_run';
+    return { kind: 'taken', live: started };
+  }
+
+  /** Null when it is of no use to the run; then it is gone. */
+  async #use(entry: Entry, wanted: Wanted): Promise<LiveProcess | null> {
+    // The caller gives a session one run at a time; whoever does not waits.
+    while (entry.state === 'in_run') await this.#changed.promise;
+    if (entry.state === 'ending') {
+      await entry.gone.promise;
+      return null;
+    }
+    const wasSpare = entry.isSpare;
+    this.#hold(entry);
+    const live = await entry.started;
+    if ('complaints' in live || !(await live.fits(wanted.spec))) {
+      await this.#end(entry);
+      return null;
+    }
+    if (wasSpare) this.#fillUpSoon();
+    return live;
+  }
+
+  /** Takes it out of what may be ended. */
+  #hold(entry: Entry): void {
+    if (entry.timer !== null) clearTimeout(entry.timer);
+    entry.timer = null;
+    entry.isSpare = false;
+    entry.state = 'in_run';
+  }
+
+  #begin(wanted: Wanted, { isSpare, signal }: { isSpare: boolean; signal: AbortSignal }): Entry {
+    const entry: Entry = {
+      sessionId: wanted.session.id,
+      isSpare,
+      state: 'starting',
+      started: this.#start(wanted, signal),
+      live: null,
+      usedAt: performance.now(),
+      timer: null,
+      gone: Promise.withResolvers(),
+    };
+    this.#entries.set(entry.sessionId, entry);
+    entry.started = entry.started.then((started) => {
+      if (!('complaints' in started)) entry.live = started;
+      if (entry.state === 'starting') entry.state = 'idle';
+      this.#notify();
+      return started;
+    });
+    return entry;
+  }
+
+  async #start(wanted: Wanted, signal: AbortSignal): Promise<LiveProcess | { complaints: string }> {
+    this.#waiting += 1;
+    const release = await this.#deps.slots.take(signal).finally(() => {
+      this.#waiting -= 1;
+    });
+    if (release === null) return { complaints: 'nobody waits for it any more' };
+    try {
+      const live = await this.#deps.start(wanted);
+      const giveUp = () => live.process.kill();
+      signal.addEventListener('abort', giveUp, { once: true });
+      const isReady = await live.process.ready;
+      signal.removeEventListener('abort', giveUp);
+      if (isReady) return live;
+      const { complaints } = live.process;
+      await live.end();
+      return { complaints };
+    } catch (error) {
+      this.#deps.log.error({ err: error }, 'a claude process could not be started');
+      return { complaints: '' };
+    } finally {
+      release();
+    }
+  }
+
+  /** Whether there is room for one more; false when the signal aborted before. */
+  async #makeRoom(signal: AbortSignal): Promise<boolean> {
+    const aborted = Promise.withResolvers<void>();
+    signal.addEventListener('abort', () => aborted.resolve(), { once: true });
+    this.#waiting += 1;
+    try {
+      while (!signal.aborted && this.#entries.size >= this.#deps.limits.maxProcesses) {
+        const [oldest] = [...this.#idle(), ...this.#unpromised()];
+        if (oldest !== undefined) await this.#end(oldest);
+        else await Promise.race([this.#changed.promise, aborted.promise]);
+      }
+      return !signal.aborted;
+    } finally {
+      this.#waiting -= 1;
+      aborted.resolve();
+    }
+  }
+
+  /** Conversations that are in no run, longest unused first. */
+  #idle(): Entry[] {
+    return [...this.#entries.values()]
+      .filter((entry) => !entry.isSpare && entry.state === 'idle')
+      .toSorted((a, b) => a.usedAt - b.usedAt);
+  }
+
+  #unpromised(): Entry[] {
+    return [...this.#entries.values()].filter(
+      ({ isSpare, state, timer }) => isSpare && state === 'idle' && timer === null,
+    );
+  }
+
+  /** Resolves when it is gone. */
+  async #end(entry: Entry): Promise<void> {
+    if (entry.state === 'ending') return await entry.gone.promise;
+    const wasSpare = entry.isSpare;
+    entry.state = 'ending';
+    if (entry.timer !== null) clearTimeout(entry.timer);
+    const started = await entry.started;
+    if (!('complaints' in started)) await started.end();
+    if (this.#entries.get(entry.sessionId) === entry) this.#entries.delete(entry.sessionId);
+    entry.gone.resolve();
+    this.#notify();
+    if (wasSpare) this.#fillUpSoon();
+  }
+
+  /** A moment later: the start of a spare must not slow down the run that has taken the one before. */
+  #fillUpSoon(): void {
+    if (!this.#hasSpares || this.#stopping.signal.aborted || this.#refill !== null) return;
+    this.#refill = setTimeout(() => {
+      this.#refill = null;
+      this.#fillUp();
+    }, refillAfterMs).unref();
+  }
+
+  #fillUp(): void {
+    const { limits } = this.#deps;
+    const spares = [...this.#entries.values()].filter(({ isSpare, state }) => isSpare && state !== 'ending').length;
+    const room = limits.maxProcesses - this.#entries.size;
+    for (let missing = Math.min(limits.spares - spares, room); missing > 0; missing -= 1) void this.#startSpare();
+  }
+
+  /** Never rejects: a run that finds no spare starts its own, and is told why that fails. */
+  async #startSpare(): Promise<void> {
+    const sessionId = randomUUID();
+    try {
+      const wanted = await this.#deps.wantedBySpare(sessionId);
+      if (this.#stopping.signal.aborted) return;
+      const entry = this.#begin(wanted, { isSpare: true, signal: this.#stopping.signal });
+      if (!('complaints' in (await entry.started))) return;
+      // Not tried again at once: the next conversation does.
+      entry.isSpare = false;
+      await this.#end(entry);
+    } catch (error) {
+      this.#deps.log.warn({ err: error }, 'no spare claude process could be started');
+    }
+  }
+
+  /** One after another for a session. */
+  async #inTurn<T>(sessionId: string, work: () => Promise<T>): Promise<T> {
+    const before = this.#turns.get(sessionId);
+    const mine = (before ?? Promise.resolve()).then(work);
+    const settled = mine.then(
+      () => undefined,
+      () => undefined,
+    );
+    this.#turns.set(sessionId, settled);
+    try {
+      return await mine;
+    } finally {
+      if (this.#turns.get(sessionId) === settled) this.#turns.delete(sessionId);
+    }
+  }
+
+  #notify(): void {
+    this.#changed.resolve();
+    this.#changed = Promise.withResolvers();
+  }
+}
+
+const refillAfterMs = 250;

@@ -1,0 +1,98 @@
+/**
+ * The sandbox of a claude process and of everything that it starts: bubblewrap.
+ *
+ * What is in it:
+ * - processes of its own: the server and the other conversations' processes are not there to be looked at or signalled, and
+ *   all that was started in it ends with it;
+ * - the machine's files, read only; the memory folder and the process's own folder may be written, and /tmp is its own;
+ * - the server's files (the database and its volume, a `.env`) and sockets of container engines are not there.
+ * The network is the host's. As root it has no more rights than files of other users need.
+ */
+
+import { execFile } from 'node:child_process';
+import { stat } from 'node:fs/promises';
+import { dirname, sep } from 'node:path';
+import { promisify } from 'node:util';
+
+export type SandboxMode = 'auto' | 'on' | 'off';
+
+export type SandboxInput = {
+  /** Absolute paths. What is not there is left out. */
+  writable: string[];
+  /** Where a hidden or private folder would cover them. */
+  readable: string[];
+  hidden: string[];
+  /** Of what is writable, this is not. */
+  sealed: string[];
+  /** What is seen as /tmp. */
+  tempDir: string;
+};
+
+export type SandboxProbe = { works: true } | { works: false; reason: string };
+
+/** The rights of root in it: to files of other users, and to start as another. */
+const rootRights = ['CAP_CHOWN', 'CAP_DAC_OVERRIDE', 'CAP_FOWNER', 'CAP_KILL', 'CAP_SETGID', 'CAP_SETUID'];
+
+/** Whoever may speak to them is root on the host; and what a platform mounts for the server. */
+const hiddenAnyway = ['/run/docker.sock', '/run/containerd/containerd.sock', '/run/podman/podman.sock', '/run/secrets'];
+
+/** Up to the command: what follows is run in the sandbox. */
+export async function makeSandboxArgs(input: SandboxInput): Promise<string[]> {
+  const masks = await Promise.all([...input.hidden, ...hiddenAnyway].map(maskOf));
+  const mounts: Mount[] = [
+    { path: '/tmp', args: ['--bind', input.tempDir, '/tmp'] },
+    { path: '/var/tmp', args: ['--tmpfs', '/var/tmp'] },
+    ...input.readable.map((path) => ({ path, args: ['--ro-bind-try', path, path] })),
+    ...input.writable.map((path) => ({ path, args: ['--bind-try', path, path] })),
+    ...input.sealed.map((path) => ({ path, args: ['--ro-bind-try', path, path] })),
+    ...masks.filter((mask) => mask !== null),
+  ];
+  return [
+    ...['--unshare-pid', '--unshare-ipc', '--die-with-parent'],
+    ...['--ro-bind', '/', '/', '--dev', '/dev', '--proc', '/proc'],
+    // A mount covers what lies below it, so the deeper ones come later.
+    ...mounts.toSorted((a, b) => depthOf(a.path) - depthOf(b.path)).flatMap(({ args }) => args),
+    ...(process.getuid?.() === 0 ? ['--cap-drop', 'ALL', ...rootRights.flatMap((right) => ['--cap-add', right])] : []),
+    '--',
+  ];
+}
+
+/** The folder to hide for a file that comes and goes, such as a database; the file itself where the folder is needed. */
+export function hidingOf(file: string, needed: string[]): string[] {
+  const folder = dirname(file);
+  const isNeeded = folder === sep || needed.some((each) => each === folder || folder.startsWith(each + sep));
+  return isNeeded ? [file, `${file}-wal`, `${file}-shm`] : [folder];
+}
+
+const probeMs = 10_000;
+
+/** Starts one: no list of requirements tells whether a kernel, a container and its profile allow it. */
+export async function probeSandbox(): Promise<SandboxProbe> {
+  if (process.platform !== 'linux') return { works: false, reason: 'it needs Linux' };
+  try {
+    const args = await makeSandboxArgs({ writable: [], readable: [], hidden: [], sealed: [], tempDir: '/tmp' });
+    await promisify(execFile)('bwrap', [...args, 'true'], { timeout: probeMs });
+    return { works: true };
+  } catch (error) {
+    return { works: false, reason: whyNot(error) };
+  }
+}
+
+type Mount = { path: string; args: string[] };
+
+async function maskOf(path: string): Promise<Mount | null> {
+  const found = await stat(path).catch(() => null);
+  if (found === null) return null;
+  return { path, args: found.isDirectory() ? ['--tmpfs', path] : ['--ro-bind', '/dev/null', path] };
+}
+
+function depthOf(path: string): number {
+  return path.split(sep).length;
+}
+
+function whyNot(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  if ('code' in error && error.code === 'ENOENT') return 'bubblewrap (bwrap) is not installed';
+  const said = 'stderr' in error ? String(error.stderr).trim() : '';
+  return said === '' ? error.message : said.slice(0, 300);
+}

@@ -1,0 +1,331 @@
+/** Processes outlive their runs: what a run finds ready, what it is never given, and what becomes of a process that misbehaves. */
+
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import type { RunOptions } from '../../src/domain/run.ts';
+import { runOptions, startAgentHost } from '../support/agent-host.ts';
+import { startMcpServer } from '../support/agent-mcp-server.ts';
+import { hasSandbox, settingsOf, startWarmHost, type WarmHost } from '../support/agent-warm.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
+import { until } from '../support/until.ts';
+
+test('the next run of a conversation is worked on by the process of the one before', async () => {
+  await using host = await startWarmHost();
+  const { sessionId } = await host.run('one');
+  const before = await host.claudes();
+  const ran = await host.run('two', { sessionId, resume: true });
+
+  expect(before).toHaveLength(1);
+  expect(await host.claudes()).toEqual(before);
+  expect(ran).toMatchObject({ text: 'Yes.', result: { outcome: 'success', promptTaken: true, replyKept: true } });
+  const [, second] = host.model.requests();
+  expect(second?.raw).toContain('one');
+  // One message was added, and the answer before it.
+  expect(second?.body.messages.filter(({ role }) => role === 'user')).toHaveLength(2);
+});
+
+test('a new conversation takes a spare, and another spare is made', async () => {
+  await using host = await startWarmHost({ warm: { spares: 1 } });
+  host.agent.keepSpares();
+  await host.untilSpares(1);
+  const [spare] = await host.claudes();
+
+  const sessionId = host.agent.newSessionId();
+  const ran = await host.run('hello', { sessionId });
+
+  expect(ran).toMatchObject({ text: 'Yes.', sessionId, result: { outcome: 'success' } });
+  await host.untilSpares(1);
+  const claudes = await host.claudes();
+  expect(claudes).toHaveLength(2);
+  expect(claudes).toContain(spare);
+  // Each spare is promised to one conversation.
+  const ids = [host.agent.newSessionId(), host.agent.newSessionId()];
+  expect(new Set([sessionId, ...ids]).size).toBe(3);
+});
+
+test('a spare that was promised and never asked for is ended, and not given to another conversation', async () => {
+  await using host = await startWarmHost({ warm: { spares: 1 }, limits: { promiseMs: 1 } });
+  host.agent.keepSpares();
+  await host.untilSpares(1);
+  const [spare] = await host.claudes();
+
+  const promised = host.agent.newSessionId();
+
+  await until('another spare is there', async () => {
+    const claudes = await host.claudes();
+    return host.agent.health().warm === 1 && !claudes.includes(spare ?? 0);
+  });
+  expect(host.agent.newSessionId()).not.toBe(promised);
+  // Whoever was told of it has its session all the same.
+  expect(await host.run('late', { sessionId: promised })).toMatchObject({ sessionId: promised, text: 'Yes.' });
+});
+
+test('a run that is expected finds its process started', async () => {
+  await using host = await startWarmHost();
+  const { sessionId } = await host.run('one');
+  await host.agent.letGo();
+  expect(await host.claudes()).toEqual([]);
+
+  host.agent.expect({ sessionId, resume: true, options: runOptions });
+  await host.untilIdle(1);
+  const [expected] = await host.claudes();
+  const ran = await host.run('two', { sessionId, resume: true });
+
+  expect(ran.text).toBe('Yes.');
+  expect(await host.claudes()).toEqual([expected]);
+});
+
+const changes: [string, Partial<RunOptions>][] = [
+  ['another model', { model: 'claude-sonnet-4-5' }],
+  ['thinking', { thinking: { type: 'enabled', maxTokens: 4_000 } }],
+  ['thinking in another model', { model: 'claude-haiku-4-5', thinking: { type: 'enabled', maxTokens: 4_000 } }],
+  ['an effort', { effort: 'low' }],
+  ['a limit of turns', { maxTurns: 3 }],
+  ['a budget', { maxBudgetUsd: 1 }],
+];
+
+for (const [what, options] of changes) {
+  test(`a run that asks for ${what} gets it from a spare and from a live process, and the run after it does not`, async () => {
+    await using host = await startWarmHost({ warm: { spares: 1 } });
+    // Each on a process that was started so.
+    await host.run('plain');
+    await host.run('wished', { options });
+    const [first, second] = host.model.requests();
+    host.agent.keepSpares();
+    await host.untilSpares(1);
+
+    const { sessionId } = await host.run('from a spare', { sessionId: host.agent.newSessionId(), options });
+    await host.run('and then plain', { sessionId, resume: true });
+    await host.run('and then not', { sessionId, resume: true, options });
+
+    // No other: the model API is not asked whether it has such a model.
+    expect(host.model.requests()).toHaveLength(5);
+    const [, , spare, after, again] = host.model.requests();
+    expect(settingsOf(spare)).toEqual(settingsOf(second));
+    expect(settingsOf(after)).toEqual(settingsOf(first));
+    expect(settingsOf(again)).toEqual(settingsOf(second));
+  });
+}
+
+test('a run’s MCP servers are there in it, and in no other', async () => {
+  await using mcp = await startMcpServer('http');
+  await using host = await startWarmHost();
+  const tools = (at: number) => host.model.requests()[at]?.body.tools?.map(({ name }) => name) ?? [];
+  const { sessionId } = await host.run('without');
+  await host.run('with', { sessionId, resume: true, options: { mcpServers: { library: mcp.server() } } });
+  await host.run('without again', { sessionId, resume: true });
+
+  expect(tools(0)).not.toContain('mcp__library__lookup');
+  expect(tools(1)).toContain('mcp__library__lookup');
+  expect(tools(2)).not.toContain('mcp__library__lookup');
+});
+
+type Change = { what: string; make: (host: WarmHost, orgDir: string) => Promise<void>; shows: string };
+
+const workspaceChanges: Change[] = [
+  {
+    what: 'persona',
+    make: (host) => writeFile(join(host.memoryDir, 'CLAUDE.md'), 'Now a poet.'),
+    shows: 'Now a poet.',
+  },
+  {
+    what: 'file that the persona imports',
+    make: (host) => writeFile(join(host.memoryDir, 'style.md'), 'Now in verse.'),
+    shows: 'Now in verse.',
+  },
+  { what: 'skill', make: (host) => writeSkill(host, 'Sings now'), shows: 'Sings now' },
+  { what: 'house rule of the organisation', make: writeRule('Now politely.'), shows: 'Now politely.' },
+  {
+    what: 'MCP server of the organisation',
+    make: async (_, orgDir) => {
+      const server = { command: process.execPath, args: [join(import.meta.dirname, '../support/agent-mcp-stdio.ts')] };
+      await writeFile(join(orgDir, 'managed-mcp.json'), JSON.stringify({ mcpServers: { library: server } }));
+    },
+    shows: 'mcp__library__lookup',
+  },
+];
+
+for (const { what, make, shows } of workspaceChanges) {
+  test(`a ${what} that has changed is in the next run of a conversation, and in a new one that has a spare`, async () => {
+    const orgDir = temporaryFolder();
+    await using host = await startWarmHost({ orgDir, warm: { spares: 1 } });
+    await writeFile(join(host.memoryDir, 'CLAUDE.md'), 'A friend. @style.md');
+    await writeFile(join(host.memoryDir, 'style.md'), 'In prose.');
+    await writeSkill(host, 'Sings');
+    await writeRule('Politely.')(host, orgDir);
+    const { sessionId } = await host.run('before');
+    host.agent.keepSpares();
+    await host.untilSpares(1);
+    const unchanged = await host.run('still before', { sessionId, resume: true });
+
+    await make(host, orgDir);
+    await host.run('after', { sessionId: unchanged.sessionId, resume: true });
+    await host.run('new', { sessionId: host.agent.newSessionId() });
+
+    const shown = host.model.requests().map(({ raw }) => raw.includes(shows));
+    expect(shown).toEqual([false, false, true, true]);
+  });
+}
+
+test('of more conversations than may be kept, the one unused for longest has its process ended', async () => {
+  await using host = await startWarmHost({ warm: { conversations: 2 } });
+  const [a, b, c] = [await host.run('a'), await host.run('b'), await host.run('c')];
+  await host.untilIdle(2);
+  await until('one is gone', async () => (await host.claudes()).length === 2);
+  const before = await host.claudes();
+
+  await host.run('b again', { sessionId: b?.sessionId ?? '', resume: true });
+  await host.run('c again', { sessionId: c?.sessionId ?? '', resume: true });
+  expect((await host.claudes()).sort()).toEqual(before.sort());
+
+  // It goes on all the same.
+  expect((await host.run('a at last', { sessionId: a?.sessionId ?? '', resume: true })).text).toBe('Yes.');
+});
+
+test('where all the room is taken, idle processes make way and a run without room waits for its turn', async () => {
+  await using host = await startWarmHost({ warm: { maxProcesses: 2, conversations: 2 } });
+  await host.run('one');
+  await host.run('two');
+  const hold = host.model.fault({ kind: 'hold', times: 2 });
+
+  const runs = ['three', 'four', 'five'].map((text) => host.run(text));
+  await hold.reached;
+  await until('one waits for room', () => host.agent.health().processes.waiting === 1);
+  expect((await host.claudes()).length).toBeLessThanOrEqual(2);
+  hold.release();
+
+  expect((await Promise.all(runs)).map(({ text }) => text)).toEqual(['Yes.', 'Yes.', 'Yes.']);
+  expect((await host.claudes()).length).toBeLessThanOrEqual(2);
+});
+
+test('a process that is not used for a while is ended', async () => {
+  await using host = await startWarmHost({ warm: { idleMs: 1 } });
+  await host.run('hello');
+  await host.untilIdle(0);
+  await until('it is gone', async () => (await host.processes()).length === 0);
+});
+
+test('a process that dies while it is idle costs no run', async () => {
+  await using host = await startWarmHost();
+  const { sessionId } = await host.run('one');
+  const [pid = 0] = await host.claudes();
+  process.kill(pid, 'SIGKILL');
+  await until('it is dead', async () => !(await host.claudes()).includes(pid));
+
+  const ran = await host.run('two', { sessionId, resume: true });
+
+  expect(ran).toMatchObject({ text: 'Yes.', result: { outcome: 'success', freshBecause: null } });
+  expect(host.model.requests()[1]?.raw).toContain('one');
+});
+
+test('a process that is stopped while it is idle costs one run, and the next one works', async () => {
+  await using host = await startWarmHost({ limits: { firstMessageMs: 500, interruptMs: 100 } });
+  const { sessionId } = await host.run('one');
+  const [pid = 0] = await host.claudes();
+  process.kill(pid, 'SIGSTOP');
+
+  const lost = await host.run('two', { sessionId, resume: true });
+  const next = await host.run('three', { sessionId, resume: true });
+
+  expect(lost.result).toMatchObject({ outcome: 'error', error: { code: 'agent_failed' } });
+  expect(next).toMatchObject({ text: 'Yes.', result: { outcome: 'success' } });
+});
+
+test('what a tool left running is ended with the run, and the process goes on', async () => {
+  await using host = await startWarmHost();
+  const { sessionId } = await host.run('run: sleep 4711 >&- 2>&- &');
+  expect(await host.processes()).toEqual([expect.objectContaining({ command: expect.stringContaining('claude') })]);
+  const before = await host.claudes();
+  await host.run('two', { sessionId, resume: true });
+  expect(await host.claudes()).toEqual(before);
+});
+
+test('a deleted session has no process, and its transcript does not come back', async () => {
+  await using host = await startWarmHost();
+  const { sessionId, promptId } = await host.run('hello');
+  await host.agent.forget(sessionId);
+  expect(await host.claudes()).toEqual([]);
+  expect(await host.agent.heldPrompts(sessionId, [promptId])).toEqual(new Set());
+});
+
+test('a conversation that another instance may have gone on with is read afresh', async () => {
+  await using host = await startWarmHost();
+  const { sessionId } = await host.run('one');
+  await host.agent.letGo();
+  {
+    await using other = await startAgentHost({ model: host.model, memoryDir: host.memoryDir });
+    await other.run('said elsewhere', { sessionId, resume: true });
+    await mkdir(host.homeDir, { recursive: true });
+    await host.run('two', { sessionId, resume: true });
+  }
+  expect(host.model.requests()[2]?.raw).toContain('said elsewhere');
+});
+
+test('after a freeze of all its processes, idle or at work, everything goes on', async () => {
+  await using host = await startWarmHost({ warm: { spares: 1 }, limits: { silenceMs: 3_000 } });
+  host.agent.keepSpares();
+  await host.untilSpares(1);
+  const { sessionId } = await host.run('one');
+  const stall = host.model.fault({ kind: 'stall', afterDeltas: 0 });
+  const running = host.run('two', { sessionId, resume: true });
+  await stall.reached;
+  const pids = (await host.processes()).map(({ pid }) => pid);
+  for (const pid of pids) process.kill(pid, 'SIGSTOP');
+  stall.release();
+  for (const pid of pids) process.kill(pid, 'SIGCONT');
+
+  expect((await running).text).toBe('Yes.');
+  expect((await host.run('three', { sessionId, resume: true })).text).toBe('Yes.');
+  expect((await host.run('new', { sessionId: host.agent.newSessionId() })).text).toBe('Yes.');
+});
+
+test('a stop leaves no process, kept or spare, and starts none', async () => {
+  const host = await startWarmHost({ warm: { spares: 2 } });
+  host.agent.keepSpares();
+  await host.run('one');
+  await host.run('two');
+  await host.agent.stop();
+  expect(await host.processes()).toEqual([]);
+  expect((await host.run('three')).result.outcome).toBe('interrupted');
+  expect(await host.processes()).toEqual([]);
+  await host[Symbol.asyncDispose]();
+});
+
+test('a tool that is called when the run is over acts for nobody', async () => {
+  const contexts: unknown[] = [];
+  await using host = await startWarmHost({
+    toolServer: async (current) => {
+      contexts.push(current);
+      const { McpServer } = await import('@modelcontextprotocol/sdk/server/mcp.js');
+      return new McpServer({ name: 'tools', version: '1.0.0' });
+    },
+  });
+  await host.run('one');
+  const [current] = contexts;
+  expect(typeof current === 'function' ? current() : 'not there').toBeNull();
+});
+
+for (const sandbox of ['off', 'on'] as const) {
+  test.skipIf(sandbox === 'on' && !(await hasSandbox()))(
+    `what an agent writes into the configuration of its process is not in force in the next run, sandbox ${sandbox}`,
+    async () => {
+      await using host = await startWarmHost({ sandbox });
+      const planted = JSON.stringify({ env: { PLANTED: 'yes' } });
+      const { sessionId } = await host.run(`run: printf '%s' '${planted}' > "$CLAUDE_CONFIG_DIR/settings.json"`);
+      await host.run('run: echo PLANTED is $PLANTED.', { sessionId, resume: true });
+
+      expect(host.model.requests().at(-1)?.raw).toContain('PLANTED is .');
+    },
+  );
+}
+
+async function writeSkill(host: WarmHost, description: string): Promise<void> {
+  const folder = join(host.sessionsDir, 'skills', 'sing');
+  await mkdir(folder, { recursive: true });
+  await writeFile(join(folder, 'SKILL.md'), `---\nname: sing\ndescription: ${description}\n---\nSing.`);
+}
+
+function writeRule(text: string) {
+  return (_: WarmHost, orgDir: string) => writeFile(join(orgDir, 'CLAUDE.md'), text);
+}
