@@ -21,6 +21,9 @@ await build({
   platform: 'node',
   format: 'esm',
   target: 'node24',
+  // A third less to read. Names stay as they are, for stack traces.
+  minifyWhitespace: true,
+  lineLimit: 160,
   legalComments: 'external',
   sourcemap: 'linked',
   external: ['@anthropic-ai/claude-agent-sdk', '@copilotkit/aimock', 'eventsource-parser', 'pino-pretty'],

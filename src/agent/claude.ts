@@ -118,6 +118,7 @@ export function createClaudeAgent(deps: ClaudeAgentDeps): ClaudeAgent {
       timezone: deps.timezone,
       maxRetries: limits.maxRetries,
       streamIdleMs: limits.streamIdleMs,
+      compactWindow: limits.compactWindow,
       mcpConnectMs: limits.mcpConnectMs,
       isRoot: process.getuid?.() === 0,
     }),

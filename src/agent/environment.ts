@@ -15,6 +15,8 @@ export type EnvironmentInput = {
   timezone: string;
   maxRetries: number;
   streamIdleMs: number;
+  /** In tokens; null: the model's own. */
+  compactWindow: number | null;
   mcpConnectMs: number;
   isRoot: boolean;
 };
@@ -82,6 +84,7 @@ export function makeEnvironment(input: EnvironmentInput): ProcessEnvironment {
     CLAUDE_CODE_ATTRIBUTION_HEADER: '0',
     // Every tool is in the request from the start, and no placeholder for ones to be searched.
     ENABLE_TOOL_SEARCH: 'false',
+    ...(input.compactWindow === null ? {} : { CLAUDE_CODE_AUTO_COMPACT_WINDOW: String(input.compactWindow) }),
     CLAUDE_CODE_MAX_RETRIES: String(input.maxRetries),
     MCP_TIMEOUT: String(input.mcpConnectMs),
     // The only one of the CLI's stream deadlines that acts on bytes that stop coming.

@@ -17,6 +17,8 @@ export type ClaudeLimits = PerformLimits &
     maxRetries: number;
     /** How long a stream of the model API may send nothing before the CLI asks again without streaming. */
     streamIdleMs: number;
+    /** The context window, in tokens, that a conversation is compacted for; the model's own when null. */
+    compactWindow: number | null;
     /** How long an MCP server may take to connect before the run goes on without it. */
     mcpConnectMs: number;
     /** How long one call of a tool of the tool server may take; at least a second. */
@@ -36,6 +38,7 @@ export const defaultLimits: ClaudeLimits = {
   streamIdleMs: 60_000,
   // Longer than the CLI's own watch over the stream and the answer without streaming that follows it.
   silenceMs: 240_000,
+  compactWindow: null,
   mcpConnectMs: 10_000,
   toolMs: 30_000,
   changeMs: 5_000,

@@ -3,7 +3,7 @@
  * was counted as larger than the window, and a model API that finds the prompt too long.
  */
 
-import { access, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { access, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { ClaudeLimits } from '../../src/agent/limits.ts';
@@ -17,10 +17,8 @@ const asksForSummary = (request: ModelRequest) => request.raw.includes('create a
 const tooLong = { kind: 'status', status: 400, error: 'invalid_request_error', message: 'prompt is too long' } as const;
 
 test('when the window is full the conversation is archived whole, once for each time, and goes on', async () => {
-  await using host = await startHost();
   // 67,000 tokens fill it; the CLI takes no smaller window.
-  await mkdir(host.sessionsDir, { recursive: true });
-  await writeFile(join(host.sessionsDir, 'settings.json'), JSON.stringify({ autoCompactWindow: 100_000 }));
+  await using host = await startHost({ compactWindow: 100_000 });
   const long = `${'A long story. '.repeat(1_000)}The end.`;
   const answer = `${'A long answer. '.repeat(1_000)}No more.`;
   answers(host, { [long]: answer, second: 'Two.', third: 'Three.', fourth: 'Four.' });
@@ -128,9 +126,7 @@ test('an attempt to compact that fails leaves no archive', async () => {
 });
 
 test('the session of a subagent is compacted without an archive', async () => {
-  await using host = await startHost();
-  await mkdir(host.sessionsDir, { recursive: true });
-  await writeFile(join(host.sessionsDir, 'settings.json'), JSON.stringify({ autoCompactWindow: 100_000 }));
+  await using host = await startHost({ compactWindow: 100_000 });
   const work = { description: 'Work', prompt: 'you are a worker', subagent_type: 'general-purpose' };
   const bash = { name: 'Bash', arguments: JSON.stringify({ command: 'true', description: 'Nothing' }) };
   host.model.mock.on(

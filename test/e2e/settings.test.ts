@@ -101,7 +101,13 @@ describe('a server with tokens, an organisation, a model and a zone', () => {
         max_execution_ms: 59_000,
         database: { ok: true, conversations: expect.any(Number), tasks: 0 },
         volumes: { memory: true, skills: false, sessions: true, store: true },
-        agent: { ok: true, version: expect.stringMatching(/^\d+\.\d+\.\d+/), warm: expect.any(Number) },
+        agent: {
+          ok: true,
+          version: expect.stringMatching(/^\d+\.\d+\.\d+/),
+          warm: expect.any(Number),
+          sandbox: expect.stringMatching(/^(on|off)$/),
+          processes: expect.objectContaining({ in_runs: 0, waiting: 0 }),
+        },
         store: {
           durable: true,
           epoch: expect.any(Number),

@@ -57,7 +57,7 @@ test('an organisation’s skill is listed and loaded in place of the built-in on
   const { listed, loaded } = await load(host, 'scheduling');
   expect(listed.scheduling).toBe('Our way');
   expect(loaded).toContain('Ask Robin.');
-  const folder = /Base directory for this skill: (\S+)/.exec(loaded)?.[1] ?? '';
+  const folder = folderIn(host, loaded);
   expect(await tell(host, 'Read', { file_path: join(folder, 'rota.md') })).toContain('Robin is in on Mondays.');
 });
 
@@ -136,8 +136,7 @@ test('a run that has begun keeps the skills and texts it began with, and reads t
   hold.release();
   const { loaded } = await running;
   expect(loaded).toContain('Say hi.');
-  const folder = /Base directory for this skill: (\S+)/.exec(loaded)?.[1] ?? '';
-  expect(readFileSync(join(folder, 'words.md'), 'utf8')).toBe('good day');
+  expect(readFileSync(join(folderIn(host, loaded), 'words.md'), 'utf8')).toBe('good day');
   expect((await load(host, 'greet')).loaded).toContain('Bow deeply.');
 });
 
@@ -234,6 +233,12 @@ async function load(host: AgentHost, skill: string): Promise<{ listed: Record<st
   const loaded = await tell(host, 'Skill', { skill }, word);
   const request = host.model.requests().find(({ raw }) => raw.includes(word));
   return { listed: listedIn(request), loaded };
+}
+
+/** The folder of a skill, as the memory folder has it: the path that the model is told is one of its own process. */
+function folderIn(host: AgentHost, loaded: string): string {
+  const told = /Base directory for this skill: (\S+)/.exec(loaded)?.[1] ?? '';
+  return join(host.sessionsDir, told.slice(told.indexOf('/skills/')));
 }
 
 /** A run in which the agent uses one tool. All texts of the request that carried its result. */

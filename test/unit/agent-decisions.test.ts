@@ -99,7 +99,15 @@ test('a refusal of the session is told from any other failure', () => {
 
 test('the process sees the names that are allowed, one credential, and nothing else of the host', () => {
   const base = { PATH: '/bin', LC_ALL: 'C', https_proxy: 'http://p', API_TOKEN: 'secret', ANTHROPIC_API_KEY: 'hosts' };
-  const input = { base, timezone: 'UTC', maxRetries: 1, streamIdleMs: 1, mcpConnectMs: 1, isRoot: false };
+  const input = {
+    base,
+    timezone: 'UTC',
+    maxRetries: 1,
+    streamIdleMs: 1,
+    compactWindow: null,
+    mcpConnectMs: 1,
+    isRoot: false,
+  };
   const env = makeProcessEnvironment(makeEnvironment(input), {
     configDir: '/c',
     tempDir: '/t',

@@ -144,6 +144,7 @@ test('the default limits', () => {
     promiseMs: 30_000,
     streamIdleMs: 60_000,
     silenceMs: 240_000,
+    compactWindow: null,
     mcpConnectMs: 10_000,
     toolMs: 30_000,
     archiveMs: 60_000,
