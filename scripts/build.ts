@@ -1,5 +1,5 @@
 /**
- * Bundles the server into `dist/`, for production: `node dist/main.js`.
+ * Bundles the server into `dist/` (or the folder that is given), for production: `node dist/main.js`.
  *
  * `main.js` stays tiny and loads the command, which loads what it needs before the server listens, and the rest after that. The
  * Agent SDK is not bundled: it finds its program beside itself in node_modules. What each of the settings below is worth is in
@@ -12,10 +12,11 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build, type Plugin } from 'esbuild';
 
-await rm('dist', { recursive: true, force: true });
+const outdir = process.argv[2] ?? 'dist';
+await rm(outdir, { recursive: true, force: true });
 await build({
   entryPoints: ['src/main.ts'],
-  outdir: 'dist',
+  outdir,
   bundle: true,
   splitting: true,
   platform: 'node',
@@ -27,7 +28,7 @@ await build({
   legalComments: 'external',
   sourcemap: 'linked',
   external: ['@anthropic-ai/claude-agent-sdk', '@copilotkit/aimock', 'eventsource-parser', 'pino-pretty'],
-  plugins: [builtinModules(), zodMini()],
+  plugins: [builtinModules(), zodMini(), withoutLocales()],
   logLevel: 'warning',
 });
 
@@ -72,6 +73,18 @@ function zodMini(): Plugin {
         sideEffects: false,
       }));
       onLoad({ filter: /./, namespace }, async ({ path }) => ({ contents: await readFile(path, 'utf8') }));
+    },
+  };
+}
+
+/** Zod's messages in fifty languages, none of which is asked for. */
+function withoutLocales(): Plugin {
+  const namespace = 'no locales';
+  return {
+    name: namespace,
+    setup: ({ onResolve, onLoad }) => {
+      onResolve({ filter: /\/locales\/index\.js$/ }, ({ path }) => ({ path, namespace, sideEffects: false }));
+      onLoad({ filter: /./, namespace }, () => ({ contents: 'export {};' }));
     },
   };
 }

@@ -8,11 +8,12 @@
 
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { ClaudeAgent, ClaudeAgentDeps, Confinement } from './agent/claude.ts';
 import { createLazyAgent } from './agent/lazy-agent.ts';
 import { availableBytes, decideProcesses } from './agent/memory.ts';
 import { processFoldersIn } from './agent/process-folder.ts';
-import { hidingOf } from './agent/sandbox.ts';
+import { coverOf } from './agent/sandbox.ts';
 import { waitFor } from './agent/wait-for.ts';
 import { type Config, type Env, findVolumes } from './config.ts';
 import { finishDeletions } from './conversations/delete.ts';
@@ -58,6 +59,9 @@ export type RuntimeInput = {
  * for whoever waits for the next attempt after a crash.
  */
 const taskLeaseMs = 30_000;
+
+/** For the requests that have waited for the app, before loading the agent holds the event loop up again. */
+const answersMs = 100;
 
 /** What is wrong with a volume that takes longer is not made better by waiting; the skills installed before are there. */
 const maxSkillsWaitMs = 10_000;
@@ -106,7 +110,7 @@ export async function createRuntime({
     systemPromptOverride: config.systemPromptOverride,
     timezone: config.timezone,
     baseEnv: env,
-    hidden: serverFiles(config),
+    ...serverFiles(config),
     toolServer: async (current) =>
       (await loadTools()).makeToolServer({ ...operations, version: config.version }, current),
     sandbox: config.sandbox,
@@ -183,6 +187,8 @@ export async function createRuntime({
       // The run that needs it tells its caller what is wrong.
       try {
         await app.load();
+        await sleep(answersMs);
+        if (stopped !== null) return;
         await Promise.all([agent.warmUp(), loadTools(), installSkills()]);
         agent.keepSpares();
       } catch (error) {
@@ -199,15 +205,23 @@ export async function createRuntime({
 }
 
 /** What is not the agent's to read: the database, its volume, settings of ours and of the organisation. */
-function serverFiles({ storeDir, localDbPath, memoryDir, orgDir }: Config): string[] {
+function serverFiles({
+  storeDir,
+  localDbPath,
+  memoryDir,
+  orgDir,
+}: Config): Pick<ClaudeAgentDeps, 'hidden' | 'covered'> {
   const needed = [memoryDir, processFoldersIn(process.env.TMPDIR ?? '/tmp'), ...(orgDir === null ? [] : [orgDir])];
-  return [
-    storeDir,
-    ...hidingOf(localDbPath, needed),
-    join(process.cwd(), '.env'),
-    // Its headers may be secrets.
-    ...(orgDir === null ? [] : [join(orgDir, 'managed-mcp.json')]),
-  ];
+  return {
+    hidden: [
+      storeDir,
+      ...['', '-wal', '-shm', '-journal'].map((suffix) => localDbPath + suffix),
+      join(process.cwd(), '.env'),
+      // Its headers may be secrets.
+      ...(orgDir === null ? [] : [join(orgDir, 'managed-mcp.json')]),
+    ],
+    covered: coverOf(localDbPath, needed),
+  };
 }
 
 /** Whatever was running when the volume was left is not running any more, whoever began it. */

@@ -46,6 +46,8 @@ export type ClaudeAgentDeps = {
   orgDir: string | null;
   /** The server's own files and folders, which are not the agent's to read. */
   hidden: string[];
+  /** Folders that a sandbox covers whole, but for what the agent needs in them. */
+  covered: string[];
   systemPromptOverride: string | null;
   /** IANA. */
   timezone: string;
@@ -113,6 +115,7 @@ export function createClaudeAgent(deps: ClaudeAgentDeps): ClaudeAgent {
   const liveDeps: LiveDeps = {
     settings,
     foldersRoot,
+    covered: deps.covered,
     env: makeEnvironment({
       base: deps.baseEnv,
       timezone: deps.timezone,

@@ -32,6 +32,8 @@ export type LiveDeps = {
   settings: OptionsSettings;
   /** Below it each process has its folder. */
   foldersRoot: string;
+  /** Folders that a sandbox covers whole. */
+  covered: string[];
   env: ProcessEnvironment;
   /** Of the programs that MCP servers are, besides their own. */
   programEnv: ProcessEnvironment;
@@ -128,7 +130,7 @@ export class LiveProcess {
             ...(await makeSandboxArgs({
               writable: [settings.cwd, folder.configDir],
               readable: sandbox.readable,
-              hidden: settings.hidden,
+              hidden: [...settings.hidden, ...deps.covered],
               sealed: folder.sealed,
               tempDir: folder.tempDir,
             })),

@@ -44,12 +44,15 @@ const maxStderr = 4_000;
 export class ClaudeProcess {
   /** Whether it can take a prompt, once it is known. Never rejects. */
   readonly ready: Promise<boolean>;
+  /** Resolves when it says nothing more, however it came to that. */
+  readonly over: Promise<void>;
   readonly #marker = randomUUID();
   readonly #deps: ProcessDeps;
   readonly #prefix: string[];
   readonly #inbox = new Inbox<SDKUserMessage>();
   readonly #messages: SDKMessage[] = [];
   #wake = Promise.withResolvers<void>();
+  readonly #over = Promise.withResolvers<void>();
   #query: Query | null = null;
   #child: ChildProcessWithoutNullStreams | null = null;
   #exited: Promise<string> = Promise.resolve('it was not started');
@@ -66,6 +69,7 @@ export class ClaudeProcess {
   constructor(deps: ProcessDeps, { options, prefix }: { options: Options; prefix: string[] }) {
     this.#deps = deps;
     this.#prefix = prefix;
+    this.over = this.#over.promise;
     this.ready = this.#start({ ...options, spawnClaudeCodeProcess: (spawn) => this.#spawn(spawn) });
   }
 
@@ -164,7 +168,7 @@ export class ClaudeProcess {
       return this.#leaving === null;
     } catch (error) {
       this.#refusal = error instanceof Error ? error.message : String(error);
-      this.#over();
+      this.#becomeOver();
       return false;
     }
   }
@@ -179,7 +183,7 @@ export class ClaudeProcess {
     } catch {
       // What the SDK throws only repeats how the process ended.
     }
-    this.#over();
+    this.#becomeOver();
   }
 
   #take(message: SDKMessage): void {
@@ -192,8 +196,9 @@ export class ClaudeProcess {
     }
   }
 
-  #over(): void {
+  #becomeOver(): void {
     this.#isOver = true;
+    this.#over.resolve();
     this.#notify();
   }
 

@@ -88,6 +88,8 @@ export class Processes {
       entry.timer = setTimeout(() => void this.#end(entry), this.#deps.limits.promiseMs).unref();
       return entry.sessionId;
     }
+    // One that could not be started, or had no room, is tried again.
+    this.#fillUpSoon();
     return randomUUID();
   }
 
@@ -229,12 +231,21 @@ export class Processes {
     };
     this.#entries.set(entry.sessionId, entry);
     entry.started = entry.started.then((started) => {
-      if (!('complaints' in started)) entry.live = started;
+      if (!('complaints' in started)) {
+        entry.live = started;
+        void this.#endOnceOver(entry, started);
+      }
       if (entry.state === 'starting') entry.state = 'idle';
       this.#notify();
       return started;
     });
     return entry;
+  }
+
+  /** What dies while it is idle serves nobody. In a run, or while it ends, its owner sees to it. Never rejects. */
+  async #endOnceOver(entry: Entry, live: LiveProcess): Promise<void> {
+    await live.process.over;
+    if (entry.state === 'idle') await this.#end(entry);
   }
 
   async #start(wanted: Wanted, signal: AbortSignal): Promise<LiveProcess | { complaints: string }> {
@@ -264,7 +275,8 @@ export class Processes {
   /** Whether there is room for one more; false when the signal aborted before. */
   async #makeRoom(signal: AbortSignal): Promise<boolean> {
     const aborted = Promise.withResolvers<void>();
-    signal.addEventListener('abort', () => aborted.resolve(), { once: true });
+    const onAbort = () => aborted.resolve();
+    signal.addEventListener('abort', onAbort, { once: true });
     this.#waiting += 1;
     try {
       while (!signal.aborted && this.#entries.size >= this.#deps.limits.maxProcesses) {
@@ -275,7 +287,8 @@ export class Processes {
       return !signal.aborted;
     } finally {
       this.#waiting -= 1;
-      aborted.resolve();
+      // A signal that is listened to is kept, and with it whatever hears of it.
+      signal.removeEventListener('abort', onAbort);
     }
   }
 

@@ -57,11 +57,13 @@ export async function makeSandboxArgs(input: SandboxInput): Promise<string[]> {
   ];
 }
 
-/** The folder to hide for a file that comes and goes, such as a database; the file itself where the folder is needed. */
-export function hidingOf(file: string, needed: string[]): string[] {
+/**
+ * The folder to cover for a file that comes and goes, such as a database: what is not there when a sandbox is made cannot be
+ * covered by itself. None where it is needed; what is needed in it is seen all the same.
+ */
+export function coverOf(file: string, needed: string[]): string[] {
   const folder = dirname(file);
-  const isNeeded = folder === sep || needed.some((each) => each === folder || folder.startsWith(each + sep));
-  return isNeeded ? [file, `${file}-wal`, `${file}-shm`] : [folder];
+  return folder === sep || needed.some((each) => isInside(folder, each)) ? [] : [folder];
 }
 
 const probeMs = 10_000;
@@ -84,6 +86,10 @@ async function maskOf(path: string): Promise<Mount | null> {
   const found = await stat(path).catch(() => null);
   if (found === null) return null;
   return { path, args: found.isDirectory() ? ['--tmpfs', path] : ['--ro-bind', '/dev/null', path] };
+}
+
+function isInside(path: string, folder: string): boolean {
+  return path === folder || path.startsWith(folder + sep);
 }
 
 function depthOf(path: string): number {

@@ -757,7 +757,7 @@ function scriptModel(model: Model): void {
   });
 }
 
-const heardPattern = /^Heard (?<all>[^;]*); persona (?<persona>\d+); tool (?<tool>[^]*)\.$/;
+const heardPattern = /^Heard (?<all>[^;]*); persona (?<persona>\d+); tool (?<tool>[\s\S]*)\.$/;
 
 const toolCall = z.object({ name: z.string(), arguments: z.string() });
 

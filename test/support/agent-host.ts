@@ -60,6 +60,7 @@ export async function startAgentHost(
     fallbackModel: null,
     orgDir: null,
     hidden: [],
+    covered: [],
     systemPromptOverride: null,
     timezone: 'Europe/Berlin',
     // Nothing else of this machine: a proxy or a language of its own would change what is tested. A home of its own: the

@@ -18,6 +18,7 @@ async function makeDeps(): Promise<ClaudeAgentDeps & AsyncDisposable> {
     memoryDir,
     orgDir: null,
     hidden: [],
+    covered: [],
     systemPromptOverride: null,
     timezone: 'UTC',
     baseEnv: {},
