@@ -190,10 +190,10 @@ export async function createRuntime({
         await sleep(answersMs);
         if (stopped !== null) return;
         await Promise.all([agent.warmUp(), loadTools(), installSkills()]);
-        agent.keepSpares();
       } catch (error) {
         log.error({ err: error }, 'the Agent SDK cannot be loaded');
       }
+      agent.keepSpares();
       await finishDeletions({ store, volume, agent, log });
       await retention.start();
     },

@@ -208,10 +208,11 @@ export function createClaudeAgent(deps: ClaudeAgentDeps): ClaudeAgent {
 
   /** What fails here fails again in the run, which tells. */
   async function expectRun({ sessionId, resume, options }: Parameters<Agent['expect']>[0]): Promise<void> {
+    const { tenure } = processes;
     try {
       if (!resume || (await transcriptState(sessionsDir, sessionId)) !== 'usable') return;
       const { wanted } = await prepare(prepareDeps, { session: { kind: 'resume', id: sessionId }, run: options });
-      await processes.prepare(wanted);
+      await processes.prepare(wanted, tenure);
     } catch (error) {
       log.debug({ err: error }, 'a run could not be prepared ahead');
     }

@@ -47,14 +47,12 @@ async function beginAfresh(
   return { ...result, freshBecause: because };
 }
 
+type RunInput = { request: AgentRequest; prompt: AgentPrompt; session: Session };
+
 /** `refused`: why the CLI did not open the session; null when it did, or when something else went wrong. */
 type Once = { result: AgentResult; refused: string | null };
 
-async function runOnce(
-  deps: SessionDeps,
-  input: { request: AgentRequest; prompt: AgentPrompt; session: Session },
-  onEvent: OnEvent,
-): Promise<Once> {
+async function runOnce(deps: SessionDeps, input: RunInput & { isSecond?: boolean }, onEvent: OnEvent): Promise<Once> {
   const { request, session } = input;
   const notRun = (outcome: Outcome, refused: string | null = null): Once => {
     const kept: Kept = { promptTaken: false, replyKept: true };
@@ -75,9 +73,18 @@ async function runOnce(
     deps.log.warn({ run_id: request.runId, said: deps.redact(complaints) }, 'the claude process did not start');
     return notRun({ outcome: 'error', problem: cannotStart() }, refusalOf(complaints));
   }
-  const ran = await runOn(deps, { ...input, live: taken.live }, onEvent);
-  // One that had died while it was idle, unnoticed.
-  if (ran.kind === 'not_begun') return await runOnce(deps, input, onEvent);
+  const { live } = taken;
+  let ran: Awaited<ReturnType<typeof runOn>>;
+  try {
+    ran = await runOn(deps, { ...input, live }, onEvent);
+  } catch (error) {
+    // Whatever is wrong, the process is nobody's for ever otherwise.
+    live.endRun();
+    await deps.processes.discard(live);
+    throw error;
+  }
+  // One that had died while it was idle, unnoticed. Once: what dies on each process is not tried for ever.
+  if (ran.kind === 'not_begun') return await runOnce(deps, { ...input, isSecond: true }, onEvent);
   const { result } = ran;
   return { result: { ...result, warnings: [...prepared.warnings, ...result.warnings] }, refused: null };
 }
@@ -85,11 +92,10 @@ async function runOnce(
 /** On a process that is ready: it is kept for the next run when all went well, and is gone otherwise. */
 async function runOn(
   deps: SessionDeps,
-  input: { request: AgentRequest; prompt: AgentPrompt; session: Session; live: LiveProcess },
+  input: RunInput & { live: LiveProcess; isSecond?: boolean },
   onEvent: OnEvent,
 ): Promise<{ kind: 'ran'; result: AgentResult } | { kind: 'not_begun' }> {
   const { request, prompt, session, live } = input;
-  const wasUsed = live.wasUsed;
   const archiver = live.beginRun(request, prompt);
   const performed = await perform(deps.limits, {
     process: live.process,
@@ -104,7 +110,7 @@ async function runOn(
   const endedWell = performed.result !== null && !performed.result.is_error && performed.cut === null;
   if (endedWell && performed.tally.usedTools) await live.process.endTools();
   const death = endedWell ? null : await deps.processes.discard(live);
-  if (wasUsed && !performed.begun && performed.cut === null) return { kind: 'not_begun' };
+  if (!input.isSecond && !performed.begun && performed.cut === null) return { kind: 'not_begun' };
   if (!endedWell) tell(deps, request, { ...performed, death }, live);
   const metered = live.pass.takeUsage();
   const outcome = decideOutcome({ ...performed, death, options: request.options });

@@ -27,7 +27,12 @@ export function createLazyAgent(deps: ClaudeAgentDeps): ClaudeAgent {
   return {
     maxRuns: maxRunsOf(deps.warm, { ...defaultLimits, ...deps.limits }),
     newSessionId: () => agent?.newSessionId() ?? randomUUID(),
-    expect: (run) => void load().then((loaded) => loaded.expect(run)),
+    // What fails here fails again in the run, which tells.
+    expect: (run) =>
+      void load().then(
+        (loaded) => loaded.expect(run),
+        () => undefined,
+      ),
     run: async (request, onEvent) => (await load()).run(request, onEvent),
     heldPrompts: async (sessionId, promptIds) => (await load()).heldPrompts(sessionId, promptIds),
     forget: async (sessionId) => (await load()).forget(sessionId),

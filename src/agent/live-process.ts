@@ -68,7 +68,6 @@ export class LiveProcess {
   readonly #bridges: McpBridge[];
   readonly #current: { run: Current | null };
   #spec: Spec;
-  #runs = 0;
   #ending: Promise<string> | null = null;
 
   private constructor(deps: LiveDeps, wanted: Wanted, own: Own) {
@@ -100,7 +99,8 @@ export class LiveProcess {
       connectMs: deps.mcpConnectMs,
       env: deps.programEnv,
       marks: deps.marks,
-      cwd: settings.cwd,
+      // Not the memory folder, which the agent writes: a program found there would run outside of the sandbox.
+      cwd: '/',
       tieToParent: parts.tieToParent,
       log,
     });
@@ -130,7 +130,8 @@ export class LiveProcess {
             ...(await makeSandboxArgs({
               writable: [settings.cwd, folder.configDir],
               readable: sandbox.readable,
-              hidden: [...settings.hidden, ...deps.covered],
+              // Of other sessions' folders nothing is seen.
+              hidden: [...settings.hidden, ...deps.covered, deps.foldersRoot],
               sealed: folder.sealed,
               tempDir: folder.tempDir,
             })),
@@ -166,16 +167,10 @@ export class LiveProcess {
       promptId: prompt.id,
       log,
     });
-    this.#runs += 1;
     // What it said before is no run's.
     this.pass.takeUsage();
     this.#current.run = { context, archiver };
     return archiver;
-  }
-
-  /** Whether it has worked on a run before. */
-  get wasUsed(): boolean {
-    return this.#runs > 0;
   }
 
   endRun(): void {

@@ -29,11 +29,12 @@ export function decideProcesses(
 ): { maxProcesses: number; spares: number; conversations: number } {
   // However little there is, one run must be able to work.
   const maxProcesses = Math.max(1, Math.floor((bytes - serverBytes) / processBytes));
+  // The last room is a run's.
+  const kept = Math.min(spares, maxProcesses - 1);
   return {
     maxProcesses,
-    // The last room is a run's.
-    spares: Math.min(spares, maxProcesses - 1),
-    conversations: conversations ?? Math.min(Math.max(0, maxProcesses - spares), maxWarmConversations),
+    spares: kept,
+    conversations: conversations ?? Math.min(maxProcesses - kept, maxWarmConversations),
   };
 }
 

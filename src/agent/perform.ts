@@ -85,9 +85,9 @@ export async function perform(limits: PerformLimits, input: PerformInput): Promi
   return { result, cut: cutter.reason, begun, tally };
 }
 
-/** A result names the prompts that it answers; one of a turn that was cut off may name none. */
-function isResultOf({ user_message_uuids: ids = [] }: SDKResultMessage, prompt: AgentPrompt): boolean {
-  return ids.length === 0 || ids.includes(prompt.id);
+/** A result names the prompts that it answers, or, of a turn that nobody asked for, where that came from. One that was cut off may name neither. */
+function isResultOf({ user_message_uuids: ids = [], origin }: SDKResultMessage, prompt: AgentPrompt): boolean {
+  return ids.length === 0 ? origin === undefined : ids.includes(prompt.id);
 }
 
 /** The CLI tells of each retry; where retrying cannot help it would go on for minutes. */

@@ -69,7 +69,10 @@ export async function makeProcessFolder(input: {
     ['CLAUDE.md', join(memoryDir, 'CLAUDE.md')],
   ]);
   await rm(path, { recursive: true, force: true });
-  await Promise.all([configDir, tempDir, ...kept.map((name) => join(sessionsDir, name))].map(makeFolder));
+  await Promise.all([configDir, tempDir].map((each) => mkdir(each, { recursive: true, mode: 0o700 })));
+  // The agent may have put anything there: what is not to be had as a folder is the CLI's affair, and no reason not to start.
+  await mkdir(sessionsDir).catch(() => undefined);
+  await Promise.all(kept.map((name) => mkdir(join(sessionsDir, name)).catch(() => undefined)));
   await Promise.all([
     ...[...links].map(([name, target]) => symlink(target, join(configDir, name))),
     // Otherwise the CLI makes a random one, which the model API is told with each request.
@@ -95,7 +98,11 @@ export async function makeProcessFolder(input: {
         names.every(isKnown)
       );
     },
-    remove: () => rm(path, { recursive: true, force: true }),
+    remove: async () => {
+      // Another server may have the session now.
+      const owner = await readFile(join(path, ownerFile), 'utf8').catch(() => null);
+      if (owner === String(process.pid)) await rm(path, { recursive: true, force: true });
+    },
   };
 }
 
@@ -125,10 +132,6 @@ async function makeRoot(root: string): Promise<void> {
   const found = await lstat(root);
   if (!found.isDirectory() || found.uid !== (process.getuid?.() ?? found.uid) || (found.mode & 0o077) !== 0)
     throw new Error(`${root} is not a folder of this user alone: remove it, or set TMPDIR to another folder`);
-}
-
-async function makeFolder(path: string): Promise<void> {
-  await mkdir(path, { recursive: true, mode: 0o700 });
 }
 
 function isAlive(pid: number): boolean {

@@ -65,7 +65,11 @@ export class Processes {
   /** Of each session, the last of those who want its process: they come one after another. */
   readonly #turns = new Map<string, Promise<unknown>>();
   readonly #stopping = new AbortController();
+  #tenure = new AbortController();
   #waiting = 0;
+  /** Room that is taken by what is about to begin. */
+  #claimed = 0;
+  #sparesToCome = 0;
   #changed = Promise.withResolvers<void>();
   #refill: NodeJS.Timeout | null = null;
   #hasSpares = false;
@@ -95,14 +99,35 @@ export class Processes {
 
   /** Gives the run a process, which is its own until `giveBack` or `discard`. Never rejects. */
   take(wanted: Wanted, signal: AbortSignal): Promise<Taken> {
-    return this.#inTurn(wanted.session.id, () => this.#take(wanted, AbortSignal.any([signal, this.#stopping.signal])));
+    const ends = AbortSignal.any([signal, this.#stopping.signal]);
+    const early = Promise.withResolvers<Taken>();
+    const onAbort = () => early.resolve({ kind: 'aborted' });
+    if (ends.aborted) onAbort();
+    ends.addEventListener('abort', onAbort, { once: true });
+    const taken = this.#inTurn(wanted.session.id, async (): Promise<Taken> => {
+      // From here on it answers by itself, and soon: nothing that it takes may be lost.
+      ends.removeEventListener('abort', onAbort);
+      return ends.aborted ? { kind: 'aborted' } : await this.#take(wanted, ends);
+    });
+    return Promise.race([taken, early.promise]);
+  }
+
+  /** Aborts when the sessions may be somebody else's: what was begun for one of them by then is of no use. */
+  get tenure(): AbortSignal {
+    return this.#tenure.signal;
   }
 
   /** Has a process ready for a run that is about to ask for it. Never rejects. */
-  async prepare(wanted: Wanted): Promise<void> {
+  async prepare(wanted: Wanted, tenure: AbortSignal): Promise<void> {
+    // Such a one would be gone before the run came.
+    if (this.#deps.limits.conversations === 0 || wanted.spec.once) return;
     await this.#inTurn(wanted.session.id, async () => {
-      const taken = await this.#take(wanted, this.#stopping.signal);
-      if (taken.kind === 'taken') await this.giveBack(taken.live);
+      // It must not hold up the run itself, which may give up waiting for room.
+      if (!this.#hasRoom && !this.#entries.has(wanted.session.id)) return;
+      const taken = await this.#take(wanted, AbortSignal.any([tenure, this.#stopping.signal]));
+      if (taken.kind !== 'taken') return;
+      if (tenure.aborted) await this.discard(taken.live);
+      else await this.giveBack(taken.live);
     });
   }
 
@@ -139,6 +164,9 @@ export class Processes {
    * nothing more may be written into their transcripts.
    */
   async endConversations(): Promise<void> {
+    this.#tenure.abort();
+    this.#tenure = new AbortController();
+    await Promise.allSettled(this.#turns.values());
     const ended = [...this.#entries.values()].filter((entry) => !entry.isSpare && entry.state !== 'in_run');
     for (const { live } of ended) live?.process.kill();
     await Promise.all(ended.map((entry) => this.#end(entry)));
@@ -173,14 +201,15 @@ export class Processes {
   async #take(wanted: Wanted, signal: AbortSignal): Promise<Taken> {
     const there = this.#entries.get(wanted.session.id);
     if (there !== undefined) {
-      const live = await this.#use(there, wanted);
+      const live = await this.#use(there, wanted, signal);
       if (signal.aborted && live !== null) {
         await this.giveBack(live);
         return { kind: 'aborted' };
       }
       if (live !== null) return { kind: 'taken', live };
     }
-    if (!(await this.#makeRoom(signal))) return { kind: 'aborted' };
+    if (!(await this.#claimRoom(signal))) return { kind: 'aborted' };
+    this.#claimed -= 1;
     const entry = this.#begin(wanted, { isSpare: false, signal });
     const started = await entry.started;
     if ('complaints' in started) {
@@ -188,13 +217,18 @@ export class Processes {
       return signal.aborted ? { kind: 'aborted' } : { kind: 'failed', complaints: started.complaints };
     }
     entry.state = 'in_run';
+    if (signal.aborted) {
+      await this.giveBack(started);
+      return { kind: 'aborted' };
+    }
     return { kind: 'taken', live: started };
   }
 
   /** Null when it is of no use to the run; then it is gone. */
-  async #use(entry: Entry, wanted: Wanted): Promise<LiveProcess | null> {
+  async #use(entry: Entry, wanted: Wanted, signal: AbortSignal): Promise<LiveProcess | null> {
     // The caller gives a session one run at a time; whoever does not waits.
-    while (entry.state === 'in_run') await this.#changed.promise;
+    while (entry.state === 'in_run' && !signal.aborted) await this.#changedOr(signal);
+    if (entry.state === 'in_run') return null;
     if (entry.state === 'ending') {
       await entry.gone.promise;
       return null;
@@ -202,11 +236,11 @@ export class Processes {
     const wasSpare = entry.isSpare;
     this.#hold(entry);
     const live = await entry.started;
+    if (wasSpare) this.#fillUpSoon();
     if ('complaints' in live || !(await live.fits(wanted.spec))) {
       await this.#end(entry);
       return null;
     }
-    if (wasSpare) this.#fillUpSoon();
     return live;
   }
 
@@ -258,6 +292,7 @@ export class Processes {
       const live = await this.#deps.start(wanted);
       const giveUp = () => live.process.kill();
       signal.addEventListener('abort', giveUp, { once: true });
+      if (signal.aborted) giveUp();
       const isReady = await live.process.ready;
       signal.removeEventListener('abort', giveUp);
       if (isReady) return live;
@@ -272,24 +307,37 @@ export class Processes {
     }
   }
 
-  /** Whether there is room for one more; false when the signal aborted before. */
-  async #makeRoom(signal: AbortSignal): Promise<boolean> {
-    const aborted = Promise.withResolvers<void>();
-    const onAbort = () => aborted.resolve();
-    signal.addEventListener('abort', onAbort, { once: true });
+  get #hasRoom(): boolean {
+    return this.#entries.size + this.#claimed < this.#deps.limits.maxProcesses;
+  }
+
+  /** Claims room for one more, for the caller to fill or to give back; false when the signal aborted before there was any. */
+  async #claimRoom(signal: AbortSignal): Promise<boolean> {
     this.#waiting += 1;
     try {
-      while (!signal.aborted && this.#entries.size >= this.#deps.limits.maxProcesses) {
+      while (!signal.aborted && !this.#hasRoom) {
         const [oldest] = [...this.#idle(), ...this.#unpromised()];
         if (oldest !== undefined) await this.#end(oldest);
-        else await Promise.race([this.#changed.promise, aborted.promise]);
+        else await this.#changedOr(signal);
       }
-      return !signal.aborted;
+      if (signal.aborted) return false;
+      // In the same turn as the look: whoever waits beside finds it taken.
+      this.#claimed += 1;
+      return true;
     } finally {
       this.#waiting -= 1;
-      // A signal that is listened to is kept, and with it whatever hears of it.
-      signal.removeEventListener('abort', onAbort);
     }
+  }
+
+  /** Resolves at the next change of any process, or with the signal. */
+  async #changedOr(signal: AbortSignal): Promise<void> {
+    const aborted = Promise.withResolvers<void>();
+    const onAbort = () => aborted.resolve();
+    if (signal.aborted) onAbort();
+    signal.addEventListener('abort', onAbort, { once: true });
+    await Promise.race([this.#changed.promise, aborted.promise]);
+    // A signal that is listened to is kept, and with it whatever hears of it.
+    signal.removeEventListener('abort', onAbort);
   }
 
   /** Conversations that are in no run, longest unused first. */
@@ -308,7 +356,6 @@ export class Processes {
   /** Resolves when it is gone. */
   async #end(entry: Entry): Promise<void> {
     if (entry.state === 'ending') return await entry.gone.promise;
-    const wasSpare = entry.isSpare;
     entry.state = 'ending';
     if (entry.timer !== null) clearTimeout(entry.timer);
     const started = await entry.started;
@@ -316,7 +363,8 @@ export class Processes {
     if (this.#entries.get(entry.sessionId) === entry) this.#entries.delete(entry.sessionId);
     entry.gone.resolve();
     this.#notify();
-    if (wasSpare) this.#fillUpSoon();
+    // There is room again that a spare may have lacked.
+    this.#fillUpSoon();
   }
 
   /** A moment later: the start of a spare must not slow down the run that has taken the one before. */
@@ -331,21 +379,30 @@ export class Processes {
   #fillUp(): void {
     const { limits } = this.#deps;
     const spares = [...this.#entries.values()].filter(({ isSpare, state }) => isSpare && state !== 'ending').length;
-    const room = limits.maxProcesses - this.#entries.size;
-    for (let missing = Math.min(limits.spares - spares, room); missing > 0; missing -= 1) void this.#startSpare();
+    for (let missing = limits.spares - spares - this.#sparesToCome; missing > 0 && this.#hasRoom; missing -= 1) {
+      this.#claimed += 1;
+      this.#sparesToCome += 1;
+      void this.#startSpare();
+    }
   }
 
   /** Never rejects: a run that finds no spare starts its own, and is told why that fails. */
   async #startSpare(): Promise<void> {
     const sessionId = randomUUID();
     try {
-      const wanted = await this.#deps.wantedBySpare(sessionId);
+      const wanted = await this.#deps.wantedBySpare(sessionId).finally(() => {
+        this.#claimed -= 1;
+        this.#sparesToCome -= 1;
+        this.#notify();
+      });
       if (this.#stopping.signal.aborted) return;
       const entry = this.#begin(wanted, { isSpare: true, signal: this.#stopping.signal });
       if (!('complaints' in (await entry.started))) return;
       // Not tried again at once: the next conversation does.
-      entry.isSpare = false;
-      await this.#end(entry);
+      this.#entries.delete(sessionId);
+      entry.state = 'ending';
+      entry.gone.resolve();
+      this.#notify();
     } catch (error) {
       this.#deps.log.warn({ err: error }, 'no spare claude process could be started');
     }

@@ -10,7 +10,7 @@
  */
 
 import { execFile } from 'node:child_process';
-import { stat } from 'node:fs/promises';
+import { realpath, stat } from 'node:fs/promises';
 import { dirname, sep } from 'node:path';
 import { promisify } from 'node:util';
 
@@ -38,13 +38,16 @@ const hiddenAnyway = ['/run/docker.sock', '/run/containerd/containerd.sock', '/r
 
 /** Up to the command: what follows is run in the sandbox. */
 export async function makeSandboxArgs(input: SandboxInput): Promise<string[]> {
-  const masks = await Promise.all([...input.hidden, ...hiddenAnyway].map(maskOf));
+  const [readable, writable, sealed, hidden] = await Promise.all(
+    [input.readable, input.writable, input.sealed, [...input.hidden, ...hiddenAnyway]].map(realPaths),
+  );
+  const masks = await Promise.all((hidden ?? []).map(maskOf));
   const mounts: Mount[] = [
     { path: '/tmp', args: ['--bind', input.tempDir, '/tmp'] },
     { path: '/var/tmp', args: ['--tmpfs', '/var/tmp'] },
-    ...input.readable.map((path) => ({ path, args: ['--ro-bind-try', path, path] })),
-    ...input.writable.map((path) => ({ path, args: ['--bind-try', path, path] })),
-    ...input.sealed.map((path) => ({ path, args: ['--ro-bind-try', path, path] })),
+    ...(readable ?? []).map((path) => ({ path, args: ['--ro-bind', path, path] })),
+    ...(writable ?? []).map((path) => ({ path, args: ['--bind', path, path] })),
+    ...(sealed ?? []).map((path) => ({ path, args: ['--ro-bind', path, path] })),
     ...masks.filter((mask) => mask !== null),
   ];
   return [
@@ -63,7 +66,8 @@ export async function makeSandboxArgs(input: SandboxInput): Promise<string[]> {
  */
 export function coverOf(file: string, needed: string[]): string[] {
   const folder = dirname(file);
-  return folder === sep || needed.some((each) => isInside(folder, each)) ? [] : [folder];
+  // /tmp is the sandbox's own as it is.
+  return folder === sep || folder === '/tmp' || needed.some((each) => isInside(folder, each)) ? [] : [folder];
 }
 
 const probeMs = 10_000;
@@ -78,6 +82,12 @@ export async function probeSandbox(): Promise<SandboxProbe> {
   } catch (error) {
     return { works: false, reason: whyNot(error) };
   }
+}
+
+/** Of those that are there: nothing can be mounted on a link, and where it leads is seen through it. */
+async function realPaths(paths: string[]): Promise<string[]> {
+  const real = await Promise.all(paths.map((path) => realpath(path).catch(() => null)));
+  return real.filter((path) => path !== null);
 }
 
 type Mount = { path: string; args: string[] };

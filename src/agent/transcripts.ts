@@ -10,7 +10,7 @@
  */
 
 import { createReadStream } from 'node:fs';
-import { open, readdir, rm } from 'node:fs/promises';
+import { lstat, open, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { codeOf, ifMissing } from '../lib/error-code.ts';
@@ -72,8 +72,9 @@ export async function deleteSession(
 async function transcriptPaths(sessionsDir: string, sessionId: string): Promise<string[]> {
   const found: string[] = [];
   for (const folder of await foldersOf(join(sessionsDir, 'projects'))) {
-    const names: string[] = await readdir(folder).catch(ifMissing([]));
-    if (names.includes(`${sessionId}.jsonl`)) found.push(join(folder, `${sessionId}.jsonl`));
+    const path = join(folder, `${sessionId}.jsonl`);
+    // Whatever an agent has put there instead (a pipe, a device, a link to one) would never end to be read.
+    if ((await lstat(path).catch(ifMissing(null)))?.isFile()) found.push(path);
   }
   return found;
 }

@@ -4,7 +4,8 @@
  */
 
 import { createHash } from 'node:crypto';
-import { readdir, readFile, readlink, stat } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { open, readdir, readlink, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 
@@ -12,7 +13,7 @@ import { dirname, join, resolve } from 'node:path';
 export async function markWorkspace(input: { memoryDir: string; sessionsDir: string }): Promise<string> {
   const hash = createHash('sha256');
   const [persona, skills] = await Promise.all([
-    markFile(join(input.memoryDir, 'CLAUDE.md'), 0, new Set()),
+    markPersona(join(input.memoryDir, 'CLAUDE.md')),
     markSkills(join(input.sessionsDir, 'skills')),
   ]);
   return hash.update(JSON.stringify([persona, skills])).digest('hex');
@@ -20,19 +21,41 @@ export async function markWorkspace(input: { memoryDir: string; sessionsDir: str
 
 /** As deep as the CLI follows imports. */
 const maxImportDepth = 5;
+/** Of files and bytes: the agent writes them, and they are read for each run. */
+const maxFiles = 50;
+const maxBytes = 1_000_000;
 
-/** `@path`, in the middle of a text. Too many are harmless: what is no file has an empty mark. */
+/** `@path`, in the middle of a text. Too many are harmless: what is no file has no text. */
 const importReference = /(?:^|\s)@([^\s`'"()<>]+)/g;
 
-async function markFile(path: string, depth: number, seen: Set<string>): Promise<unknown> {
-  if (depth > maxImportDepth || seen.has(path)) return null;
-  seen.add(path);
-  const text = await readFile(path, 'utf8').catch(() => null);
-  if (text === null) return null;
-  const imports = [...text.matchAll(importReference)].map(([, reference = '']) =>
+/** Level by level, so that the same files come to the same mark, whichever is read first. */
+async function markPersona(path: string): Promise<[string, string | null][]> {
+  const marks = new Map<string, string | null>();
+  let level = [path];
+  for (let depth = 0; depth <= maxImportDepth && level.length > 0; depth += 1) {
+    const texts = await Promise.all(level.map(async (each) => [each, await readText(each)] as const));
+    for (const [each, text] of texts) marks.set(each, text);
+    const next = texts.flatMap(([each, text]) => importsOf(each, text ?? ''));
+    level = [...new Set(next)].filter((each) => !marks.has(each)).slice(0, maxFiles - marks.size);
+  }
+  return [...marks];
+}
+
+function importsOf(path: string, text: string): string[] {
+  return [...text.matchAll(importReference)].map(([, reference = '']) =>
     reference.startsWith('~/') ? join(homedir(), reference.slice(2)) : resolve(dirname(path), reference),
   );
-  return [text, await Promise.all(imports.map(async (each) => [each, await markFile(each, depth + 1, seen)]))];
+}
+
+/** Null for what is no file, is too large, or cannot be read. Opened so that a pipe without a writer does not hold it up. */
+async function readText(path: string): Promise<string | null> {
+  try {
+    await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    const found = await file.stat();
+    return found.isFile() && found.size <= maxBytes ? await file.readFile('utf8') : null;
+  } catch {
+    return null;
+  }
 }
 
 /** The link that says which set is installed, and each `SKILL.md`: an agent may have written one since. */

@@ -214,8 +214,8 @@ export class Runs {
     return accepted;
   }
 
-  async #claim({ taskId, slot, message }: StartTaskRun): Promise<ClaimOutcome> {
-    const { store, clock, owner, leaseMs } = this.#deps;
+  async #claim({ taskId, slot, message, options }: StartTaskRun): Promise<ClaimOutcome> {
+    const { store, clock, owner, leaseMs, agent } = this.#deps;
     const at = clock.now();
     const claimed = await store.claimTask({
       taskId,
@@ -227,7 +227,11 @@ export class Runs {
       at,
       leaseExpiresAt: leaseEnd(at, leaseMs),
     });
-    if (claimed.kind === 'accepted') await this.#syncAccepted(claimed, { taskId });
+    if (claimed.kind !== 'accepted') return claimed;
+    const { ask, sessionId, claim } = claimed;
+    if (ask.kind === 'conversation')
+      agent.expect({ sessionId, resume: ask.conversation.messageCount > 1, options: options(claim.task) });
+    await this.#syncAccepted(claimed, { taskId });
     return claimed;
   }
 

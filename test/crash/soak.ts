@@ -179,6 +179,8 @@ class Life {
   readonly #misfortunes = new Set<Promise<void>>();
   readonly #rss: number[] = [];
   #server: TestServer | null = null;
+  /** Nothing more is asked of one that ended before its time. */
+  #hasDied = false;
   #instance = '';
   #persona = 0;
   #words = 0;
@@ -192,20 +194,39 @@ class Life {
     for (let count = 0; count < input.conversations; count += 1) this.#talks.push(this.#newTalk());
   }
 
+  /** Never rejects: what it could not go on after is a fault. */
   async live(): Promise<void> {
+    try {
+      await this.#live();
+    } catch (error) {
+      this.#fault(error instanceof Error ? (error.stack ?? error.message) : String(error));
+    }
+  }
+
+  async #live(): Promise<void> {
     const { runs, lookEvery, dir, model } = this.#in;
     mkdirSync(join(dir, 'tmp'));
     this.#changePersona();
     {
       await using server = await this.#start();
-      for (let until = lookEvery; this.#begun < runs; until += lookEvery) {
-        await Promise.all(Array.from({ length: lanes }, () => this.#lane(Math.min(until, runs))));
-        await Promise.all(this.#misfortunes);
-        await this.#look();
-        model.mock.clearRequests();
+      let isOver = false;
+      void server.exited.then((code) => {
+        this.#hasDied = !isOver;
+        if (!isOver) this.#fault(`the server ended by itself: ${code}; ${server.stderr()}`);
+      });
+      try {
+        for (let until = lookEvery; this.#begun < runs; until += lookEvery) {
+          await Promise.all(Array.from({ length: lanes }, () => this.#lane(Math.min(until, runs))));
+          await Promise.all(this.#misfortunes);
+          if (this.#hasDied) return;
+          await this.#look();
+          model.mock.clearRequests();
+        }
+        this.#judgeGrowth();
+        await this.#deleteAll();
+      } finally {
+        isOver = true;
       }
-      this.#judgeGrowth();
-      await this.#deleteAll();
       await this.#stop(server);
     }
     await this.#dieAtWork();
@@ -234,13 +255,13 @@ class Life {
     return server;
   }
 
-  get #live(): TestServer {
+  get #current(): TestServer {
     if (this.#server === null) throw new Error('there is no server');
     return this.#server;
   }
 
   async #lane(until: number): Promise<void> {
-    while (this.#begun < until) {
+    while (this.#begun < until && !this.#hasDied) {
       this.#begun += 1;
       const plan = makePlan(this.#random);
       const talk = this.#choose(plan);
@@ -251,7 +272,7 @@ class Life {
         this.#fault(`${talk.word}: ${plan.deed}: ${error instanceof Error ? error.stack : String(error)}`);
       }
       talk.isBusy = false;
-      this.#rss.push(rssMib(this.#live.pid));
+      this.#rss.push(rssMib(this.#current.pid));
     }
   }
 
@@ -291,7 +312,7 @@ class Life {
     const number = talk.next;
     talk.next += 1;
     const token = `[${talk.word} n${number}]`;
-    const ask = this.#makeAsk(plan, { token, name: `${talk.word}-${number}` });
+    const ask = this.#makeAsk(plan, { token, name: nameOfMessage(talk.word, number) });
     const body = {
       message: `${token} ${ask.order}`,
       ...(talk.id === null ? {} : { conversation_id: talk.id }),
@@ -309,10 +330,15 @@ class Life {
       talk.id = id;
       if (talk.told.at(-1) !== number) talk.told.push(number);
     };
-    const ended = await this.#send(body, { leaves: plan.deed === 'leave', stream: plan.stream, accept });
+    const ended = await this.#send(body, {
+      leaves: plan.deed === 'leave' ? plan.random.pick(['start', 'chunk'] as const) : null,
+      stream: plan.stream,
+      accept,
+    });
     isUnderWay = false;
     this.#count(`${ended.status}${ended.code === null ? '' : ` ${ended.code}`}`);
-    const what = `${talk.word} n${number} (${plan.deed}, ${JSON.stringify({ ...plan.options, ...(plan.misfortune?.kind && { misfortune: plan.misfortune.kind }) })})`;
+    const around = plan.misfortune === null ? '' : `, ${plan.misfortune.kind}`;
+    const what = `${talk.word} n${number} (${plan.deed}${plan.stream ? ' streamed' : ''}${around})`;
     const expected = ask.expected;
     if (ended.status !== expected.status || (expected.code !== null && ended.code !== expected.code)) {
       const isExplained = ended.status === 'error' && this.#explain(ended, sentAt);
@@ -324,7 +350,7 @@ class Life {
     }
     if (ended.status === 'success') this.#judgeText(what, { text: ended.text, talk, persona, holds: ask.holds });
     if (plan.deed === 'write' && ended.status === 'success') {
-      const path = join(this.#in.dir, 'memory', `${talk.word}-${number}.txt`);
+      const path = join(this.#in.dir, 'memory', `${nameOfMessage(talk.word, number)}.txt`);
       if (!existsSync(path) || readFileSync(path, 'utf8') !== token) this.#fault(`${what}: its file is not there`);
       rmSync(path, { force: true });
     }
@@ -356,14 +382,14 @@ class Life {
       case 'cut':
         return {
           ...usual,
-          order: asCommand('sleep 3000'),
+          order: asCommand(`sleep 3000 # ${name}`),
           options: { max_execution_ms: 500 + random.below(2_500) },
           expected: { status: 'timeout', code: 'run_timeout' },
         };
       case 'limit':
         return {
           ...usual,
-          order: asCommand('echo once'),
+          order: asCommand(`echo ${name}`),
           options: { max_turns: 1 },
           expected: { status: 'error', code: 'limit_reached' },
         };
@@ -382,18 +408,18 @@ class Life {
     }
   }
 
+  /** `leaves`: the event after which the client goes away. */
   async #send(
     body: object,
-    { leaves, stream, accept }: { leaves: boolean; stream: boolean; accept: (id: string) => void },
+    input: { leaves: 'start' | 'chunk' | null; stream: boolean; accept: (id: string) => void },
   ): Promise<Ended> {
-    const { url } = this.#live;
-    const signal = AbortSignal.timeout(patienceMs);
-    const isStream = stream || leaves;
-    const response = await fetch(`${url}/chat`, {
+    const { leaves, accept } = input;
+    const isStream = input.stream || leaves !== null;
+    const response = await fetch(`${this.#current.url}/chat`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(isStream ? { ...body, stream: true } : body),
-      signal,
+      body: JSON.stringify({ ...body, stream: isStream }),
+      signal: AbortSignal.timeout(patienceMs),
     });
     if (response.status !== 200) throw new Error(`${response.status} ${await response.text()}`);
     if (!isStream) {
@@ -401,34 +427,28 @@ class Life {
       accept(told.conversation_id);
       return toEnded(told);
     }
-    let text = '';
+    let [id, text] = ['', ''];
     for await (const { event, data } of readFrames(response)) {
       if (event === 'start') {
-        const id = z.string().parse(data.conversation_id);
+        id = z.string().parse(data.conversation_id);
         accept(id);
-        // Going away before anything, or in the middle of the answer.
-        if (leaves && text.length === 0 && id.length % 2 === 0) return await this.#afterwards(id);
       }
       if (event === 'rewind') text = text.slice(0, z.int().parse(data.keep));
       if (event === 'chunk') text += z.string().parse(data.text);
-      if (event === 'chunk' && leaves) break;
       if (event === 'error') throw new Error(`an error ended the stream: ${JSON.stringify(data)}`);
+      if (event === leaves) return await this.#afterwards(id);
       if (event !== 'done') continue;
       const told = answer.parse(data);
       if (told.status === 'success' && told.result !== text)
         throw new Error(`the chunks say ${JSON.stringify(text)}, and done ${JSON.stringify(told.result)}`);
       return toEnded(told);
     }
-    if (!leaves) throw new Error('the stream ended without its last event');
-    const id = z.looseObject({ conversation_id: z.string().optional() }).parse(body).conversation_id;
-    return await this.#afterwards(
-      id ?? this.#talks.find(({ word }) => JSON.stringify(body).includes(`[${word} `))?.id ?? '',
-    );
+    throw new Error('the stream ended without its last event');
   }
 
   /** What became of a run whose client has left, as the conversation tells. */
   async #afterwards(id: string): Promise<Ended> {
-    const { url } = this.#live;
+    const { url } = this.#current;
     const found = await eventually('the run that was left has ended', async () => {
       const { status, session_id } = conversation.parse(await (await fetch(`${url}/chat/${id}`)).json());
       return status === 'idle' ? { session: session_id } : null;
@@ -452,7 +472,10 @@ class Life {
   #judgeText(what: string, input: { text: string; talk: Talk; persona: number; holds: string }): void {
     const { text, talk, persona, holds } = input;
     const heard = heardPattern.exec(text)?.groups;
-    if (heard === undefined) return this.#fault(`${what}: an unexpected answer: ${JSON.stringify(text)}`);
+    if (heard === undefined) {
+      this.#fault(`${what}: an unexpected answer: ${JSON.stringify(text)}`);
+      return;
+    }
     if (heard.all !== talk.told.map((number) => `${talk.word}:${number}`).join(' '))
       this.#fault(`${what}: the model was told ${heard.all}, and of the conversation are ${talk.told.join(' ')}`);
     if (Number(heard.persona) < persona)
@@ -473,7 +496,7 @@ class Life {
 
   async #happen({ kind, afterMs, random }: NonNullable<Plan['misfortune']>): Promise<void> {
     await sleep(afterMs);
-    const server = this.#live;
+    const server = this.#current;
     switch (kind) {
       case 'kill':
         return this.#kill(random);
@@ -502,7 +525,7 @@ class Life {
 
   /** The program, or the sandbox around it. */
   #kill(random: Random): void {
-    const victims = claudesOf(this.#live.pid, this.#instance).filter(({ session }) => session !== null);
+    const victims = claudesOf(this.#current.pid, this.#instance).filter(({ session }) => session !== null);
     if (victims.length === 0) return;
     const { pid, program, session } = random.pick(victims);
     const at = performance.now();
@@ -521,7 +544,7 @@ class Life {
       } finally {
         for (const pid of pids) signal(pid, 'SIGCONT');
       }
-      this.#count(pids.includes(this.#live.pid) ? 'freezes of all' : 'freezes of one');
+      this.#count(pids.includes(this.#current.pid) ? 'freezes of all' : 'freezes of one');
     });
     this.#freezing = mine.catch(() => undefined);
     await mine;
@@ -540,28 +563,30 @@ class Life {
   // ── What is left ────────────────────────────────────────────────────────────────────────────────────────────────────
 
   async #delete(id: string): Promise<void> {
-    const response = await fetch(`${this.#live.url}/chat/${id}`, { method: 'DELETE' });
+    const response = await fetch(`${this.#current.url}/chat/${id}`, { method: 'DELETE' });
     if (response.status !== 204) this.#fault(`a deletion: ${response.status} ${await response.text()}`);
     this.#count('deleted');
   }
 
   /** Resolves when no run is under way and as many processes are kept as health says. */
   async #settled(server: TestServer): Promise<z.infer<typeof health>['agent']> {
+    let seen: unknown = null;
     return await eventually(
       'the server is at rest',
       async () => {
         const { agent } = health.parse((await server.get('/health')).body);
+        seen = agent;
         const { idle, in_runs, starting, waiting } = agent.processes;
         if (in_runs + starting + waiting > 0 || agent.warm < spares) return null;
         if (this.#instance === '') return agent;
         return claudesOf(server.pid, this.#instance).length === idle + agent.warm ? agent : null;
       },
-      () => `${JSON.stringify(claudesOf(server.pid, this.#instance))}`,
+      () => `${JSON.stringify(seen)}, ${claudesOf(server.pid, this.#instance).length} processes`,
     );
   }
 
   async #look(): Promise<void> {
-    const server = this.#live;
+    const server = this.#current;
     const agent = await this.#settled(server);
     const probed = await this.#askProbe(server);
     const claudes = claudesOf(server.pid, this.#instance);
@@ -638,11 +663,11 @@ class Life {
   async #deleteAll(): Promise<void> {
     const list = z.looseObject({ conversations: z.array(z.looseObject({ id: z.string() })) });
     for (let round = 0; round < 1_000; round += 1) {
-      const { conversations } = list.parse((await this.#live.get('/chat?limit=50')).body);
+      const { conversations } = list.parse((await this.#current.get('/chat?limit=50')).body);
       if (conversations.length === 0) break;
       for (const { id } of conversations) await this.#delete(id);
     }
-    const { idle } = (await this.#settled(this.#live)).processes;
+    const { idle } = (await this.#settled(this.#current)).processes;
     if (idle > 0) this.#fault(`${idle} processes of conversations that were deleted`);
     const projects = join(this.#in.dir, 'memory/.claude/projects');
     const left = readdirSync(projects, { recursive: true }).filter((name) => String(name).endsWith('.jsonl'));
@@ -668,7 +693,7 @@ class Life {
       await using server = await this.#start();
       instance = this.#instance;
       const sent = Array.from({ length: lanes }, async (_, lane) => {
-        const order = asCommand(`setsid sleep 400${lane} & sleep 500${lane}`);
+        const order = asCommand(`setsid sleep 400${lane} & sleep 500${lane} # ${nameOfMessage('killed', lane)}`);
         await fetch(`${server.url}/chat`, {
           method: 'POST',
           headers: { 'content-type': 'application/json' },
@@ -700,8 +725,9 @@ class Life {
     }
     const abandoned = foldersOf(this.#in.dir);
     await using third = await this.#start();
-    const again = foldersOf(this.#in.dir).filter((name) => abandoned.includes(name));
-    if (again.length > 0) this.#fault(`the next start has left ${again.length} folders of the killed server`);
+    await eventually('the next start has removed the folders of the killed server', async () =>
+      foldersOf(this.#in.dir).some((name) => abandoned.includes(name)) ? null : true,
+    );
     await this.#stop(third);
   }
 
@@ -735,26 +761,27 @@ function toEnded(told: z.infer<typeof answer>): Ended {
 
 // ── The model ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/** Answers with all that it was told, and calls what the last message wants to have called. */
+/** Answers with all that it was told, once it has called what the last message wants to have called. */
 function scriptModel(model: Model): void {
   model.mock.on({}, ({ messages }) => {
-    const said = messages.filter(({ role }) => role !== 'system');
-    const last = said.at(-1);
-    const told = said.filter(({ role }) => role === 'user').map(({ content }) => textOf(content));
-    const order =
-      /^[^[]*/.exec(
-        told
-          .at(-1)
-          ?.split(/\[w\w+ n\d+\]|\[killed n\d+\]/)
-          .at(-1) ?? '',
-      )?.[0] ?? '';
+    const told = messages.filter(({ role }) => role === 'user').map(({ content }) => textOf(content));
+    const last = [...(told.at(-1) ?? '').matchAll(/\[(w\w+|killed) n(\d+)\]([^[]*)/g)].at(-1);
+    const [, word = '', number = '', order = ''] = last ?? [];
     const call = /call: ([\w+/=]+)/.exec(order)?.[1];
-    if (last?.role === 'user' && call !== undefined) return { toolCalls: [toolCall.parse(JSON.parse(atob(call)))] };
-    const all = [...told.join('\n').matchAll(/\[(w\w+) n(\d+)\]/g)].map(([, word, number]) => `${word}:${number}`);
-    const personas = [...JSON.stringify(messages).matchAll(/persona-(\d+)/g)].map(([, number]) => Number(number));
-    const tool = last?.role === 'tool' ? textOf(last.content).slice(0, 200) : '';
+    // Not by the last message: a new one and the answer to a call that was cut off come as one.
+    const called = JSON.stringify(messages.filter(({ role }) => role === 'assistant'));
+    if (call !== undefined && !called.includes(nameOfMessage(word, number)))
+      return { toolCalls: [toolCall.parse(JSON.parse(atob(call)))] };
+    const all = [...told.join('\n').matchAll(/\[(w\w+) n(\d+)\]/g)].map((found) => `${found[1]}:${found[2]}`);
+    const personas = [...JSON.stringify(messages).matchAll(/persona-(\d+)/g)].map((found) => Number(found[1]));
+    const tool = textOf(messages.findLast(({ role }) => role === 'tool')?.content).slice(0, 200);
     return { content: `Heard ${all.join(' ')}; persona ${Math.max(0, ...personas)}; tool ${tool}.` };
   });
+}
+
+/** In the call that a message wants, and in no other's. */
+function nameOfMessage(word: string, number: number | string): string {
+  return `${word}-${number}-`;
 }
 
 const heardPattern = /^Heard (?<all>[^;]*); persona (?<persona>\d+); tool (?<tool>[\s\S]*)\.$/;

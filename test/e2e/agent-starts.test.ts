@@ -1,39 +1,27 @@
 /** Many runs at once do not all start at once: a start takes most of a core. */
 
-import type { Query } from '@anthropic-ai/claude-agent-sdk';
 import { expect, test, vi } from 'vitest';
 import { startAgentHost } from '../support/agent-host.ts';
 
-/** Real processes, counted by the SDK's `query` from its call to the first message that is read. */
+/** Real processes, counted by the SDK's `startup` from its call to when it has one that is ready. */
 const starts = vi.hoisted(() => ({ now: 0, most: 0, all: 0 }));
 
 vi.mock('@anthropic-ai/claude-agent-sdk', async (importOriginal) => {
   const sdk = await importOriginal<typeof import('@anthropic-ai/claude-agent-sdk')>();
-  const query: typeof sdk.query = (input) => counted(sdk.query(input));
-  return { ...sdk, query };
+  const startup: typeof sdk.startup = async (input) => {
+    starts.all += 1;
+    starts.now += 1;
+    starts.most = Math.max(starts.most, starts.now);
+    try {
+      return await sdk.startup(input);
+    } finally {
+      starts.now -= 1;
+    }
+  };
+  return { ...sdk, startup };
 });
 
-function counted(query: Query): Query {
-  let hasSpoken = false;
-  starts.all += 1;
-  starts.now += 1;
-  starts.most = Math.max(starts.most, starts.now);
-  const next: Query['next'] = async () => {
-    const step = await query.next();
-    if (!hasSpoken) starts.now -= 1;
-    hasSpoken = true;
-    return step;
-  };
-  return new Proxy(query, {
-    get: (_, name) => {
-      if (name === 'next') return next;
-      const member: unknown = Reflect.get(query, name);
-      return typeof member === 'function' ? member.bind(query) : member;
-    },
-  });
-}
-
-test('of eight runs at once never more than two have a claude process that has not yet spoken', async () => {
+test('of eight runs at once never more than two have a claude process that is not ready', async () => {
   await using host = await startAgentHost();
   host.model.mock.on({ userMessage: /.*/ }, { content: 'Yes.' });
   // Until all have asked: what limits the starts is not the end of another run.
@@ -44,4 +32,23 @@ test('of eight runs at once never more than two have a claude process that has n
 
   expect(ran.map(({ result }) => result.outcome)).toEqual(Array(8).fill('success'));
   expect(starts).toEqual({ now: 0, most: 2, all: 8 });
+});
+
+test('there are never more processes than there is room for, however many runs come at once', async () => {
+  await using host = await startAgentHost({
+    warm: { spares: 1, conversations: 4, idleMs: 60_000, maxProcesses: 2 },
+  });
+  host.model.mock.on({ userMessage: /.*/ }, { content: 'Yes.' });
+  host.agent.keepSpares();
+  let most = 0;
+  const look = setInterval(() => {
+    const { idle, inRuns, starting } = host.agent.health().processes;
+    most = Math.max(most, idle + inRuns + starting + host.agent.health().warm);
+  }, 5);
+
+  const ran = await Promise.all(Array.from({ length: 6 }, (_, at) => host.run(`number ${at}`)));
+
+  clearInterval(look);
+  expect(ran.map(({ result }) => result.outcome)).toEqual(Array(6).fill('success'));
+  expect(most).toBe(2);
 });

@@ -9,8 +9,14 @@ const gibibyte = 1024 ** 3;
 const wishes = { spares: 1, conversations: null };
 
 const cases: [string, number, Parameters<typeof decideProcesses>[1], ReturnType<typeof decideProcesses>][] = [
-  ['hardly any', 0.25 * gibibyte, wishes, { maxProcesses: 1, spares: 0, conversations: 0 }],
-  ['half a gigabyte', 0.5 * gibibyte, wishes, { maxProcesses: 1, spares: 0, conversations: 0 }],
+  ['hardly any', 0.25 * gibibyte, wishes, { maxProcesses: 1, spares: 0, conversations: 1 }],
+  ['half a gigabyte', 0.5 * gibibyte, wishes, { maxProcesses: 1, spares: 0, conversations: 1 }],
+  [
+    'more spares than room',
+    gibibyte,
+    { spares: 64, conversations: null },
+    { maxProcesses: 5, spares: 4, conversations: 1 },
+  ],
   ['one gigabyte', gibibyte, wishes, { maxProcesses: 5, spares: 1, conversations: 4 }],
   ['four', 4 * gibibyte, wishes, { maxProcesses: 29, spares: 1, conversations: 28 }],
   ['plenty', 64 * gibibyte, wishes, { maxProcesses: 502, spares: 1, conversations: 32 }],
