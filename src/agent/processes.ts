@@ -378,6 +378,11 @@ export class Processes {
 
   #fillUp(): void {
     const { limits } = this.#deps;
+    // Two starts at once take twice as long each, and a run waits for the other.
+    if ([...this.#entries.values()].some(({ isSpare, state }) => !isSpare && state === 'starting')) {
+      this.#fillUpSoon();
+      return;
+    }
     const spares = [...this.#entries.values()].filter(({ isSpare, state }) => isSpare && state !== 'ending').length;
     for (let missing = limits.spares - spares - this.#sparesToCome; missing > 0 && this.#hasRoom; missing -= 1) {
       this.#claimed += 1;

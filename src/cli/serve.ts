@@ -111,9 +111,13 @@ async function run({ config, env, log }: { config: Config; env: Env; log: Log })
   return clean ? 0 : 1;
 }
 
+const exposuresAfterMs = 2_000;
+
 /** Never rejects. */
 async function warm(runtime: Runtime, { config, env, log }: { config: Config; env: Env; log: Log }): Promise<void> {
   await Promise.all([runtime.warmUp(), forbidCoreDumps()]);
+  // It starts programs: the first run goes before.
+  await sleep(exposuresAfterMs, undefined, { ref: false });
   try {
     const { findExposures, secretValues } = await import('./exposure.ts');
     const secrets = [config.credential.value, ...config.apiTokens, ...secretValues(env)];
