@@ -38,7 +38,7 @@ export async function firstText(url: string, body: object, start = performance.n
 type FirstText = { ms: number; doneMs: number; conversationId: string };
 
 export async function benchWarm(model: Model): Promise<Row[]> {
-  await using server = await startServer({ model, entry });
+  await using server = await startServer({ model, entry, env: { WARM_SPARES: '1' } });
   const rows: Row[] = [];
   await firstText(server.url, { message: 'warm up' });
   const conversations: string[] = [];
@@ -108,7 +108,7 @@ export async function benchCold(model: Model): Promise<Row[]> {
 
 /** 20 new conversations on an instance that has room for them and one spare. */
 export async function benchBurst(model: Model): Promise<Row[]> {
-  await using server = await startServer({ model, entry });
+  await using server = await startServer({ model, entry, env: { WARM_SPARES: '1' } });
   await firstText(server.url, { message: 'warm up' });
   await spareReady(server);
   const start = performance.now();
@@ -123,7 +123,7 @@ export async function benchBurst(model: Model): Promise<Row[]> {
 }
 
 export async function benchTurns(model: Model, turns: number): Promise<Row[]> {
-  await using server = await startServer({ model, entry });
+  await using server = await startServer({ model, entry, env: { WARM_SPARES: '1' } });
   const before = model.requests().length;
   const { conversationId: conversation_id } = await firstText(server.url, { message: 'turn 1 of many' });
   for (let turn = 2; turn <= turns; turn += 1)
@@ -146,7 +146,7 @@ async function coldText(modelUrl: string): Promise<number> {
   const start = performance.now();
   const child = spawn(process.execPath, [entry], {
     cwd: root,
-    env: { ...serverEnv(dir, modelUrl), PORT: String(port), LOG_LEVEL: 'silent' },
+    env: { ...serverEnv(dir, modelUrl), WARM_SPARES: '1', PORT: String(port), LOG_LEVEL: 'silent' },
     stdio: ['ignore', 'ignore', 'inherit'],
   });
   const exited = once(child, 'exit');

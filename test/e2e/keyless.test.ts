@@ -71,6 +71,7 @@ async function hunt(
     dir,
     env: {
       SANDBOX: mode,
+      WARM_SPARES: '1',
       ORG_DIR: orgDir,
       ANTHROPIC_API_KEY: apiKey,
       API_TOKEN: apiToken,

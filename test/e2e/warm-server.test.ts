@@ -121,7 +121,7 @@ async function start(env: Record<string, string>): Promise<Place> {
   const model = await startModel();
   obey(model);
   const dir = temporaryFolder();
-  const server = await startServer({ model, dir, env });
+  const server = await startServer({ model, dir, env: { WARM_SPARES: '1', ...env } });
   return {
     model,
     server,

@@ -81,6 +81,8 @@ export function serverEnv(dir: string, modelUrl: string): Record<string, string>
     STORE_DIR: join(dir, 'store'),
     MEMORY_DIR: join(dir, 'memory'),
     LOCAL_DB_PATH: join(dir, 'local', 'messages.db'),
+    // A start takes most of a core; where it matters a test asks for one.
+    WARM_SPARES: '0',
   };
 }
 
