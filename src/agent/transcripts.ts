@@ -74,7 +74,8 @@ async function transcriptPaths(sessionsDir: string, sessionId: string): Promise<
   for (const folder of await foldersOf(join(sessionsDir, 'projects'))) {
     const path = join(folder, `${sessionId}.jsonl`);
     // Whatever an agent has put there instead (a pipe, a device, a link to one) would never end to be read.
-    if ((await lstat(path).catch(ifMissing(null)))?.isFile()) found.push(path);
+    const entry = await lstat(path).catch(ifMissing(null));
+    if (entry?.isFile() || entry?.isDirectory()) found.push(path);
   }
   return found;
 }
