@@ -204,7 +204,7 @@ export function formatFaults(faults: Fault[]): string {
 const notSet = '(not set)';
 const minTokenCharacters = 16;
 function systemTimezone(): string {
-  // As most containers have it, told without the first formatter of the process, which takes 7 ms to make.
+  // As most containers have it, told without the first formatter of the process, which takes 7 % of a start.
   if (new Date().toString().endsWith('(Coordinated Universal Time)')) return 'UTC';
   // Whatever its type says, it is undefined where the system's zone is none that Intl knows.
   const name: string | undefined = Intl.DateTimeFormat().resolvedOptions().timeZone;

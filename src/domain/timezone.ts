@@ -19,8 +19,8 @@ export function toTimezone(name: string): string | null {
 }
 
 /**
- * As `toTimezone`, for a start: the first formatter of a process takes 7 ms to make, this list a tenth of that; from the second
- * on the formatter is faster.
+ * As `toTimezone`, for a start: the first formatter of a process takes 7 % of one, this list a tenth of that. From the second on
+ * the formatter is faster.
  */
 export function findTimezone(name: string): string | null {
   // Intl lists what has a place; `UTC` is none.
