@@ -7,9 +7,11 @@
  */
 
 import { randomUUID } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ClaudeAgent, ClaudeAgentDeps, Confinement } from './agent/claude.ts';
+import type { ClaudeAgent, ClaudeAgentDeps } from './agent/claude.ts';
+import type { Confinement } from './agent/confinement.ts';
 import { createLazyAgent } from './agent/lazy-agent.ts';
 import { availableBytes, decideProcesses } from './agent/memory.ts';
 import { processFoldersIn } from './agent/process-folder.ts';
@@ -23,6 +25,8 @@ import { readHealth } from './http/health.ts';
 import type { LazyApp } from './http/server.ts';
 import { type Clock, systemClock } from './lib/clock.ts';
 import type { Log } from './lib/log.ts';
+import { envFiles } from './lib/own-environment.ts';
+import { within } from './lib/within.ts';
 import { Retention } from './runs/retention.ts';
 import { Runs } from './runs/runs.ts';
 import type { Skills } from './skills/skills.ts';
@@ -62,6 +66,9 @@ const taskLeaseMs = 30_000;
 
 /** For the requests that have waited for the app, before loading the agent holds the event loop up again. */
 const answersMs = 100;
+
+/** A volume that is slower than that must not hold up what needs no process. */
+const maxAheadMs = 1_000;
 
 /** What is wrong with a volume that takes longer is not made better by waiting; the skills installed before are there. */
 const maxSkillsWaitMs = 10_000;
@@ -158,8 +165,22 @@ export async function createRuntime({
     log,
     settings: config,
   };
+  let warming: Promise<void> | null = null;
+  const warmAgent = () => (warming ??= warmUp());
+  const warmUp = async () => {
+    try {
+      await Promise.all([agent.warmUp(), loadTools(), installSkills()]);
+    } catch (error) {
+      // The run that needs it tells its caller what is wrong.
+      log.error({ err: error }, 'the Agent SDK cannot be loaded');
+    }
+    await agent.keepSpares();
+  };
   let loading: Promise<HttpApp> | null = null;
-  const loadApp = async () => {
+  const loadApp = async (first?: IncomingMessage) => {
+    // The process that it will want takes longest: it starts while the app is loaded.
+    if (first?.method === 'POST' && first.url === '/chat' && config.warmSpares > 0)
+      await within(maxAheadMs, warmAgent());
     const { createApp } = await import('./http/app.ts');
     return createApp({
       ...health,
@@ -168,7 +189,7 @@ export async function createRuntime({
       requestStop: (reason) => requestStop(reason ?? 'asked over HTTP'),
     });
   };
-  const app: LazyApp = { load: () => (loading ??= loadApp()), early: makeEarlyHealth(health), log };
+  const app: LazyApp = { load: (first) => (loading ??= loadApp(first)), early: makeEarlyHealth(health), log };
   const parts = undo.move();
 
   async function stop(): Promise<boolean> {
@@ -184,16 +205,10 @@ export async function createRuntime({
     activeRuns: () => runs.active,
     confinement: () => agent.confinement(),
     warmUp: async () => {
-      // The run that needs it tells its caller what is wrong.
-      try {
-        await app.load();
-        await sleep(answersMs);
-        if (stopped !== null) return;
-        await Promise.all([agent.warmUp(), loadTools(), installSkills()]);
-      } catch (error) {
-        log.error({ err: error }, 'the Agent SDK cannot be loaded');
-      }
-      agent.keepSpares();
+      await app.load();
+      await sleep(answersMs);
+      if (stopped !== null) return;
+      await warmAgent();
       await finishDeletions({ store, volume, agent, log });
       await retention.start();
     },
@@ -217,6 +232,7 @@ function serverFiles({
       storeDir,
       ...['', '-wal', '-shm', '-journal'].map((suffix) => localDbPath + suffix),
       join(process.cwd(), '.env'),
+      ...envFiles(),
       // Its headers may be secrets.
       ...(orgDir === null ? [] : [join(orgDir, 'managed-mcp.json')]),
     ],

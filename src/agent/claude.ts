@@ -7,17 +7,16 @@
 
 import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import type { RunOptions } from '../domain/run.ts';
-import type { Log } from '../lib/log.ts';
 import type { Agent, AgentResult, ToolContext } from './agent.ts';
 import { removeArchives } from './archive/remove.ts';
-import { type Credential, inheritedEnvironment, makeEnvironment } from './environment.ts';
+import { type Confinement, type ConfinementInput, findConfinement } from './confinement.ts';
+import { type Credential, inheritedEnvironment, makeEnvironment, proxiesWithUser } from './environment.ts';
 import { startGateway } from './gateway.ts';
 import { runInSession, type SessionDeps } from './in-session.ts';
-import { canUseLandlock } from './landlock.ts';
 import { type ClaudeLimits, defaultLimits, maxRunsOf } from './limits.ts';
 import { type LiveDeps, type LiveParts, LiveProcess } from './live-process.ts';
 import { makeServersReader } from './managed-mcp.ts';
@@ -26,9 +25,6 @@ import type { ToolServer } from './options.ts';
 import { prepare } from './prepare.ts';
 import { processFoldersIn, removeAbandonedFolders } from './process-folder.ts';
 import { Processes, type ProcessesLimits } from './processes.ts';
-import { findProgram } from './program.ts';
-import { probeSandbox, type SandboxMode } from './sandbox.ts';
-import { canTieToParent, prefixOf } from './spawn.ts';
 import { makeStartSlots, type StartSlots } from './start-slots.ts';
 import { deleteSession, promptsIn, transcriptState } from './transcripts.ts';
 import { instanceVariable, startWatchdog, type Watchdog } from './watchdog.ts';
@@ -36,18 +32,11 @@ import { instanceVariable, startWatchdog, type Watchdog } from './watchdog.ts';
 /** Which processes are kept without a run, and how many there may be at all. */
 export type WarmLimits = Pick<ProcessesLimits, 'spares' | 'conversations' | 'idleMs' | 'maxProcesses'>;
 
-export type ClaudeAgentDeps = {
+export type ClaudeAgentDeps = ConfinementInput & {
   credential: Credential;
   anthropicBaseUrl: string | null;
   defaultModel: string | null;
   fallbackModel: string | null;
-  /** The agent's working directory. Must exist. */
-  memoryDir: string;
-  orgDir: string | null;
-  /** The server's own files and folders, which are not the agent's to read. */
-  hidden: string[];
-  /** Folders that a sandbox covers whole, but for what the agent needs in them. */
-  covered: string[];
   systemPromptOverride: string | null;
   /** IANA. */
   timezone: string;
@@ -55,20 +44,17 @@ export type ClaudeAgentDeps = {
   baseEnv: Record<string, string | undefined>;
   /** Makes the server of our own tools for one claude process; its tools act for the run that `current` tells. */
   toolServer: (current: () => ToolContext | null) => Promise<ToolServer>;
-  sandbox: SandboxMode;
   warm: WarmLimits;
-  log: Log;
+  /** Where it is being found out already. */
+  confine?: () => Promise<Confinement>;
   limits?: Partial<ClaudeLimits>;
 };
-
-/** `prefix`: the command line in front of the agent's processes where there is no sandbox. */
-export type Confinement = { sandboxed: boolean; prefix: string[] };
 
 export type ClaudeAgent = Agent & {
   /** Loads the SDK, which takes about 0.15 s, and reads what a run needs, ahead of the first run. */
   warmUp(): Promise<void>;
   /** Starts the spares, and keeps them from now on. */
-  keepSpares(): void;
+  keepSpares(): Promise<void>;
   confinement(): Promise<Confinement>;
   /** Does the work while no process is starting: what a starting process reads, it reads whole. */
   betweenStarts: StartSlots['betweenStarts'];
@@ -94,7 +80,7 @@ export function createClaudeAgent(deps: ClaudeAgentDeps): ClaudeAgent {
     try {
       const loaded = await loading;
       program = { ok: true, version: loaded.version };
-      sandbox = loaded.parts.sandbox === null ? 'off' : 'on';
+      sandbox = loaded.parts.confinement.sandbox === null ? 'off' : 'on';
       return loaded;
     } catch (error) {
       // The next run tries again.
@@ -103,6 +89,13 @@ export function createClaudeAgent(deps: ClaudeAgentDeps): ClaudeAgent {
       throw error;
     }
   }
+
+  const proxies = proxiesWithUser(deps.baseEnv);
+  if (proxies.length > 0)
+    log.warn(
+      { variables: proxies },
+      "the proxy's user and password are not given to the agent, whose tools go without",
+    );
 
   const settings = {
     cwd: memoryDir,
@@ -191,10 +184,7 @@ export function createClaudeAgent(deps: ClaudeAgentDeps): ClaudeAgent {
       await Promise.all([load(), prepareDeps.readServers(), removeAbandonedFolders(foldersRoot)]);
     },
     keepSpares: () => processes.keepSpares(),
-    confinement: async () => {
-      const { sandbox: inSandbox, prefix } = (await load()).parts;
-      return { sandboxed: inSandbox !== null, prefix };
-    },
+    confinement: async () => (await load()).parts.confinement,
     betweenStarts: slots.betweenStarts,
     stop: async () => {
       stopping.abort();
@@ -234,36 +224,20 @@ type Loaded = { parts: LiveParts; version: string };
 
 async function loadParts(deps: ClaudeAgentDeps, limits: ClaudeLimits): Promise<Loaded> {
   const name = '@anthropic-ai/claude-agent-sdk';
-  const [sdk, tieToParent, sandbox, hasLandlock, manifest] = await Promise.all([
-    import('@anthropic-ai/claude-agent-sdk'),
-    canTieToParent(),
-    findSandbox(deps),
-    canUseLandlock(),
+  const [confinement, manifest] = await Promise.all([
+    deps.confine === undefined ? findConfinement(deps) : deps.confine(),
     readFile(fileURLToPath(new URL('manifest.json', import.meta.resolve(name))), 'utf8'),
   ]);
-  const { version } = z.looseObject({ version: z.string() }).parse(JSON.parse(manifest));
+  // Not beside them: it keeps this process too busy to start their programs.
+  const sdk = await import('@anthropic-ai/claude-agent-sdk');
   const gateway = await startGateway({
     credential: deps.credential,
     upstream: deps.anthropicBaseUrl,
     proxyEnv: deps.baseEnv,
     log: deps.log,
   });
+  const { version } = z.looseObject({ version: z.string() }).parse(JSON.parse(manifest));
   const { startMs, exitMs, changeMs } = limits;
   const processDeps = { startup: sdk.startup, startMs, exitMs, changeMs };
-  const prefix = prefixOf({ tieToParent, hasLandlock: hasLandlock && deps.sandbox !== 'off' });
-  return { parts: { processDeps, gateway, tieToParent, sandbox, prefix }, version };
-}
-
-/** Null without a sandbox. Rejects where there must be one and is none. */
-async function findSandbox({ sandbox: mode, orgDir, log }: ClaudeAgentDeps): Promise<LiveParts['sandbox']> {
-  if (mode === 'off') return null;
-  const probe = await probeSandbox();
-  if (probe.works) {
-    const program = findProgram();
-    log.info({ sandbox: 'on' }, 'the agent works in a sandbox');
-    return { readable: [...(program === null ? [] : [dirname(program)]), ...(orgDir === null ? [] : [orgDir])] };
-  }
-  if (mode === 'on') throw new Error(`SANDBOX is on and there is none: ${probe.reason}`);
-  log.warn({ sandbox: 'off', reason: probe.reason }, 'the agent works without a sandbox');
-  return null;
+  return { parts: { processDeps, gateway, confinement }, version };
 }

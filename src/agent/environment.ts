@@ -55,14 +55,27 @@ const allowed = new Set([
   'REQUESTS_CA_BUNDLE',
 ]);
 
-/** What any program on this host may have of its environment. */
+const proxies = new Set(['HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY']);
+
+/** What any program on this host may have of its environment. A proxy's user and password are the server's alone. */
 export function inheritedEnvironment(base: EnvironmentInput['base']): ProcessEnvironment {
   return Object.fromEntries(
-    Object.entries(base).filter(
-      (entry): entry is [string, string] =>
-        entry[1] !== undefined && (allowed.has(entry[0]) || entry[0].startsWith('LC_')),
+    Object.entries(base).flatMap(([name, value]) =>
+      value !== undefined && (allowed.has(name) || name.startsWith('LC_')) ? [[name, withoutUser(name, value)]] : [],
     ),
   );
+}
+
+/** The variables whose proxy asks for a user and password, which the agent's programs are not given. */
+export function proxiesWithUser(base: EnvironmentInput['base']): string[] {
+  return Object.entries(base).flatMap(([name, value]) =>
+    value !== undefined && withoutUser(name, value) !== value ? [name] : [],
+  );
+}
+
+/** A password may have been written without the escapes that a URL asks for, so all up to the last @ goes. */
+function withoutUser(name: string, value: string): string {
+  return proxies.has(name.toUpperCase()) ? value.replace(/^([a-z][a-z0-9+.-]*:\/\/)?.*@/is, '$1') : value;
 }
 
 /** What all claude processes have in common. */

@@ -8,6 +8,7 @@
 import { randomUUID } from 'node:crypto';
 import type { AgentHealth } from './agent.ts';
 import type { ClaudeAgent, ClaudeAgentDeps } from './claude.ts';
+import { type Confinement, findConfinement } from './confinement.ts';
 import { defaultLimits, maxRunsOf } from './limits.ts';
 
 export function createLazyAgent(deps: ClaudeAgentDeps): ClaudeAgent {
@@ -16,8 +17,16 @@ export function createLazyAgent(deps: ClaudeAgentDeps): ClaudeAgent {
   let isStopped = false;
 
   async function create(): Promise<ClaudeAgent> {
+    // It waits for programs, which run while the rest is loaded. What fails is told to whoever needs it.
+    let early: Promise<Confinement> | null = findConfinement(deps);
+    early.catch(() => undefined);
+    const confine = () => {
+      const found = early ?? findConfinement(deps);
+      early = null;
+      return found;
+    };
     const { createClaudeAgent } = await import('./claude.ts');
-    agent = createClaudeAgent(deps);
+    agent = createClaudeAgent({ ...deps, confine });
     if (isStopped) await agent.stop();
     return agent;
   }
@@ -40,7 +49,7 @@ export function createLazyAgent(deps: ClaudeAgentDeps): ClaudeAgent {
     letGo: async () => (await loading)?.letGo(),
     health: () => agent?.health() ?? unloaded,
     warmUp: async () => (await load()).warmUp(),
-    keepSpares: () => agent?.keepSpares(),
+    keepSpares: async () => agent?.keepSpares(),
     confinement: async () => (await load()).confinement(),
     betweenStarts: async (work) => (await load()).betweenStarts(work),
     stop: async () => {

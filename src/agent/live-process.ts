@@ -9,6 +9,7 @@ import type { RunOptions } from '../domain/run.ts';
 import type { Log } from '../lib/log.ts';
 import type { AgentPrompt, AgentRequest, ToolContext } from './agent.ts';
 import { type ArchiveLimits, Archiver, makeArchiveHooks } from './archive/archiver.ts';
+import type { Confinement } from './confinement.ts';
 import { makeProcessEnvironment, type ProcessEnvironment } from './environment.ts';
 import type { Gateway, Pass } from './gateway.ts';
 import { bridgeMcpServers, type McpBridge } from './mcp-bridge.ts';
@@ -52,11 +53,7 @@ export type LiveDeps = {
 export type LiveParts = {
   processDeps: ProcessDeps;
   gateway: Gateway;
-  tieToParent: boolean;
-  /** Null without a sandbox. */
-  sandbox: { readable: string[] } | null;
-  /** The command line in front of the program without a sandbox. */
-  prefix: string[];
+  confinement: Confinement;
 };
 
 export class LiveProcess {
@@ -101,11 +98,11 @@ export class LiveProcess {
       marks: deps.marks,
       // Not the memory folder, which the agent writes: a program found there would run outside of the sandbox.
       cwd: '/',
-      tieToParent: parts.tieToParent,
+      tieToParent: parts.confinement.tieToParent,
       log,
     });
     undo.defer(async () => void (await Promise.all(Object.values(bridges).map((bridge) => bridge.close()))));
-    const { sandbox } = parts;
+    const { sandbox } = parts.confinement;
     const env = makeProcessEnvironment(deps.env, {
       configDir: folder.configDir,
       tempDir: sandbox === null ? folder.tempDir : '/tmp',
@@ -124,7 +121,7 @@ export class LiveProcess {
     });
     const prefix =
       sandbox === null
-        ? parts.prefix
+        ? parts.confinement.prefix
         : [
             'bwrap',
             ...(await makeSandboxArgs({
@@ -160,6 +157,7 @@ export class LiveProcess {
     const context = { runId, conversationId };
     const archiver = new Archiver({
       memoryDir: settings.cwd,
+      sessionsDir: settings.sessionsDir,
       timezone,
       ...archiveLimits,
       ...context,

@@ -137,7 +137,7 @@ export class McpChild implements Transport {
       if ((await within(leaveMs, ended)) === null) this.#signal('SIGTERM');
       if ((await within(leaveMs, ended)) === null) this.#signal('SIGKILL');
     }
-    await killLeftovers(this.#marker);
+    await killLeftovers({ marker: this.#marker, namespace: null });
   }
 
   /** To it and to what it started in its session. */

@@ -78,7 +78,7 @@ export async function makeProcessFolder(input: {
     // Otherwise the CLI makes a random one, which the model API is told with each request.
     writeFile(join(configDir, '.claude.json'), JSON.stringify({ userID: sha256(sessionId) })),
     writeFile(join(configDir, settingsFile), noSettings),
-    writeFile(join(path, ownerFile), String(process.pid)),
+    writeFile(join(path, ownerFile), thisProcess),
   ]);
   return {
     path,
@@ -101,7 +101,7 @@ export async function makeProcessFolder(input: {
     remove: async () => {
       // Another server may have the session now.
       const owner = await readFile(join(path, ownerFile), 'utf8').catch(() => null);
-      if (owner === String(process.pid)) await rm(path, { recursive: true, force: true });
+      if (owner === thisProcess) await rm(path, { recursive: true, force: true });
     },
   };
 }
@@ -111,7 +111,7 @@ export async function removeAbandonedFolders(root: string): Promise<void> {
   const names: string[] = await readdir(root).catch(() => []);
   for (const name of names) {
     const owner = await readFile(join(root, name, ownerFile), 'utf8').catch(() => null);
-    if (owner !== null && !isAlive(Number(owner)))
+    if (owner !== null && !isAlive(owner))
       await rm(join(root, name), { recursive: true, force: true }).catch(() => undefined);
   }
 }
@@ -119,8 +119,9 @@ export async function removeAbandonedFolders(root: string): Promise<void> {
 const settingsFile = 'settings.json';
 const noSettings = '{}';
 
-/** Has the process id of the server whose folder it is. */
+/** Has the process id of the server whose folder it is, and when that was started: in a container each start has the same id. */
 const ownerFile = 'owner';
+const thisProcess = `${process.pid} ${Math.round(performance.timeOrigin)}`;
 
 function isWritten(name: string): boolean {
   return written.has(name) || name.startsWith('.claude.json.');
@@ -134,7 +135,9 @@ async function makeRoot(root: string): Promise<void> {
     throw new Error(`${root} is not a folder of this user alone: remove it, or set TMPDIR to another folder`);
 }
 
-function isAlive(pid: number): boolean {
+function isAlive(owner: string): boolean {
+  const pid = Number.parseInt(owner, 10);
+  if (pid === process.pid) return owner === thisProcess;
   try {
     process.kill(pid, 0);
     return true;

@@ -24,7 +24,7 @@ import type { RunOptions } from '../domain/run.ts';
 import { within } from '../lib/within.ts';
 import type { AgentPrompt } from './agent.ts';
 import { Inbox } from './inbox.ts';
-import { findMarked, killLeftovers, markerVariable } from './leftovers.ts';
+import { type Belonging, findLeftovers, killLeftovers, markerVariable, namespaceOf } from './leftovers.ts';
 import { spawnClaude } from './spawn.ts';
 import type { Changeable } from './spec.ts';
 
@@ -58,6 +58,8 @@ export class ClaudeProcess {
   #exited: Promise<string> = Promise.resolve('it was not started');
   /** It, and the sandbox around it. */
   #own: ReadonlySet<number> = new Set();
+  /** The sandbox's namespace of processes. */
+  #namespace: string | null = null;
   #inTurn = false;
   #isOver = false;
   #saidOutOfTurn = false;
@@ -102,6 +104,14 @@ export class ClaudeProcess {
     ]);
     const settled = await within(this.#deps.changeMs, all);
     return settled?.every(({ status }) => status === 'fulfilled') ?? false;
+  }
+
+  /**
+   * Has it put together what any first turn needs (system prompt, tools), which makes that begin some 20 ms sooner. The model API
+   * is not asked. Never rejects.
+   */
+  async rehearse(): Promise<void> {
+    await this.#query?.getContextUsage({ detail: 'summary' }).catch(() => undefined);
   }
 
   /** Begins a turn. */
@@ -149,7 +159,7 @@ export class ClaudeProcess {
 
   /** Ends what its tools have started, and leaves the process itself alone. */
   async endTools(): Promise<void> {
-    await killLeftovers(this.#marker, this.#own);
+    await killLeftovers(this.#belonging, this.#own);
   }
 
   /** Closes the input, lets the process leave by itself, kills what is left, and says how it ended. Idempotent. */
@@ -162,7 +172,7 @@ export class ClaudeProcess {
   async #start(options: Options): Promise<boolean> {
     try {
       const warm = await this.#deps.startup({ options, initializeTimeoutMs: this.#deps.startMs });
-      this.#own = new Set(await findMarked(this.#marker));
+      await this.#findOwn();
       this.#query = warm.query(this.#inbox);
       void this.#read(this.#query);
       return this.#leaving === null;
@@ -234,7 +244,19 @@ export class ClaudeProcess {
     clearTimeout(late);
     await this.ready;
     this.#query?.close();
-    await killLeftovers(this.#marker);
+    await killLeftovers(this.#belonging);
+  }
+
+  get #belonging(): Belonging {
+    return { marker: this.#marker, namespace: this.#namespace };
+  }
+
+  async #findOwn(): Promise<void> {
+    const own = await findLeftovers(this.#belonging);
+    const outside = await namespaceOf('self');
+    const namespaces = await Promise.all(own.map(namespaceOf));
+    this.#own = new Set(own);
+    this.#namespace = namespaces.find((namespace) => namespace !== null && namespace !== outside) ?? null;
   }
 }
 

@@ -49,6 +49,10 @@ type Entry = {
   sessionId: string;
   isSpare: boolean;
   state: 'starting' | 'idle' | 'in_run' | 'ending';
+  /** Its process is there, or will never be. */
+  begun: PromiseWithResolvers<void>;
+  /** Gives up a start that is under way. */
+  abandon: AbortController;
   /** Null when it could not be started, with what it said. */
   started: Promise<LiveProcess | { complaints: string }>;
   live: LiveProcess | null;
@@ -73,15 +77,16 @@ export class Processes {
   #changed = Promise.withResolvers<void>();
   #refill: NodeJS.Timeout | null = null;
   #hasSpares = false;
+  #spareDiedAt = Number.NEGATIVE_INFINITY;
 
   constructor(deps: ProcessesDeps) {
     this.#deps = deps;
   }
 
-  /** Starts the spares, and keeps them from now on. */
-  keepSpares(): void {
+  /** Starts the spares, and keeps them from now on. Resolves when they are on their way. */
+  async keepSpares(): Promise<void> {
     this.#hasSpares = true;
-    this.#fillUp();
+    await Promise.all(this.#fillUp());
   }
 
   /** A session for a new conversation: that of a spare where there is one, which then waits for it a while. */
@@ -208,6 +213,7 @@ export class Processes {
       }
       if (live !== null) return { kind: 'taken', live };
     }
+    this.#makeWay();
     if (!(await this.#claimRoom(signal))) return { kind: 'aborted' };
     this.#claimed -= 1;
     const entry = this.#begin(wanted, { isSpare: false, signal });
@@ -216,12 +222,20 @@ export class Processes {
       await this.#end(entry);
       return signal.aborted ? { kind: 'aborted' } : { kind: 'failed', complaints: started.complaints };
     }
-    entry.state = 'in_run';
     if (signal.aborted) {
       await this.giveBack(started);
       return { kind: 'aborted' };
     }
     return { kind: 'taken', live: started };
+  }
+
+  /** A spare that is still starting would slow down the start that a run waits for. */
+  #makeWay(): void {
+    for (const entry of this.#entries.values()) {
+      if (!entry.isSpare || entry.state !== 'starting' || entry.timer !== null) continue;
+      entry.abandon.abort();
+      void this.#end(entry);
+    }
   }
 
   /** Null when it is of no use to the run; then it is gone. */
@@ -253,11 +267,19 @@ export class Processes {
   }
 
   #begin(wanted: Wanted, { isSpare, signal }: { isSpare: boolean; signal: AbortSignal }): Entry {
+    const begun = Promise.withResolvers<void>();
+    const abandon = new AbortController();
     const entry: Entry = {
       sessionId: wanted.session.id,
       isSpare,
       state: 'starting',
-      started: this.#start(wanted, signal),
+      begun,
+      abandon,
+      started: this.#start(wanted, {
+        isSpare,
+        signal: AbortSignal.any([signal, abandon.signal]),
+        onBegun: begun.resolve,
+      }),
       live: null,
       usedAt: performance.now(),
       timer: null,
@@ -269,7 +291,8 @@ export class Processes {
         entry.live = started;
         void this.#endOnceOver(entry, started);
       }
-      if (entry.state === 'starting') entry.state = 'idle';
+      // In the same turn: whoever looks for room must not find the process of a run idle.
+      if (entry.state === 'starting') entry.state = isSpare ? 'idle' : 'in_run';
       this.#notify();
       return started;
     });
@@ -279,23 +302,39 @@ export class Processes {
   /** What dies while it is idle serves nobody. In a run, or while it ends, its owner sees to it. Never rejects. */
   async #endOnceOver(entry: Entry, live: LiveProcess): Promise<void> {
     await live.process.over;
-    if (entry.state === 'idle') await this.#end(entry);
+    if (entry.state !== 'idle') return;
+    // Spares that die one after another are not replaced, which would go on for ever: the next conversation tries again.
+    const isFirstForLong = performance.now() - this.#spareDiedAt > sparesDieMs;
+    if (entry.isSpare) this.#spareDiedAt = performance.now();
+    await this.#end(entry, { refill: !entry.isSpare || isFirstForLong });
   }
 
-  async #start(wanted: Wanted, signal: AbortSignal): Promise<LiveProcess | { complaints: string }> {
+  async #start(
+    wanted: Wanted,
+    { isSpare, signal, onBegun }: { isSpare: boolean; signal: AbortSignal; onBegun: () => void },
+  ): Promise<LiveProcess | { complaints: string }> {
     this.#waiting += 1;
     const release = await this.#deps.slots.take(signal).finally(() => {
       this.#waiting -= 1;
     });
-    if (release === null) return { complaints: 'nobody waits for it any more' };
+    if (release === null) {
+      onBegun();
+      return { complaints: 'nobody waits for it any more' };
+    }
+    const startedAt = performance.now();
     try {
       const live = await this.#deps.start(wanted);
+      onBegun();
       const giveUp = () => live.process.kill();
       signal.addEventListener('abort', giveUp, { once: true });
       if (signal.aborted) giveUp();
       const isReady = await live.process.ready;
       signal.removeEventListener('abort', giveUp);
-      if (isReady) return live;
+      if (isReady) {
+        const ms = Math.round(performance.now() - startedAt);
+        this.#deps.log.debug({ pid: live.process.pid, spare: isSpare, ms }, 'a claude process is ready');
+        return live;
+      }
       const { complaints } = live.process;
       await live.end();
       return { complaints };
@@ -303,6 +342,7 @@ export class Processes {
       this.#deps.log.error({ err: error }, 'a claude process could not be started');
       return { complaints: '' };
     } finally {
+      onBegun();
       release();
     }
   }
@@ -354,7 +394,7 @@ export class Processes {
   }
 
   /** Resolves when it is gone. */
-  async #end(entry: Entry): Promise<void> {
+  async #end(entry: Entry, { refill = true } = {}): Promise<void> {
     if (entry.state === 'ending') return await entry.gone.promise;
     entry.state = 'ending';
     if (entry.timer !== null) clearTimeout(entry.timer);
@@ -364,7 +404,7 @@ export class Processes {
     entry.gone.resolve();
     this.#notify();
     // There is room again that a spare may have lacked.
-    this.#fillUpSoon();
+    if (refill) this.#fillUpSoon();
   }
 
   /** A moment later: the start of a spare must not slow down the run that has taken the one before. */
@@ -372,27 +412,30 @@ export class Processes {
     if (!this.#hasSpares || this.#stopping.signal.aborted || this.#refill !== null) return;
     this.#refill = setTimeout(() => {
       this.#refill = null;
-      this.#fillUp();
+      void Promise.all(this.#fillUp());
     }, refillAfterMs).unref();
   }
 
-  #fillUp(): void {
+  /** Each resolves when a spare is on its way. */
+  #fillUp(): Promise<void>[] {
     const { limits } = this.#deps;
     // Two starts at once take twice as long each, and a run waits for the other.
     if ([...this.#entries.values()].some(({ isSpare, state }) => !isSpare && state === 'starting')) {
       this.#fillUpSoon();
-      return;
+      return [];
     }
+    const begun: Promise<void>[] = [];
     const spares = [...this.#entries.values()].filter(({ isSpare, state }) => isSpare && state !== 'ending').length;
     for (let missing = limits.spares - spares - this.#sparesToCome; missing > 0 && this.#hasRoom; missing -= 1) {
       this.#claimed += 1;
       this.#sparesToCome += 1;
-      void this.#startSpare();
+      begun.push(this.#beginSpare());
     }
+    return begun;
   }
 
   /** Never rejects: a run that finds no spare starts its own, and is told why that fails. */
-  async #startSpare(): Promise<void> {
+  async #beginSpare(): Promise<void> {
     const sessionId = randomUUID();
     try {
       const wanted = await this.#deps.wantedBySpare(sessionId).finally(() => {
@@ -402,15 +445,18 @@ export class Processes {
       });
       if (this.#stopping.signal.aborted) return;
       const entry = this.#begin(wanted, { isSpare: true, signal: this.#stopping.signal });
-      if (!('complaints' in (await entry.started))) return;
-      // Not tried again at once: the next conversation does.
-      this.#entries.delete(sessionId);
-      entry.state = 'ending';
-      entry.gone.resolve();
-      this.#notify();
+      void this.#rehearse(entry);
+      await entry.begun.promise;
     } catch (error) {
       this.#deps.log.warn({ err: error }, 'no spare claude process could be started');
     }
+  }
+
+  async #rehearse(entry: Entry): Promise<void> {
+    const started = await entry.started;
+    // Not tried again at once: the next conversation does.
+    if ('complaints' in started) await this.#end(entry, { refill: false });
+    else if (entry.isSpare) await started.process.rehearse();
   }
 
   /** One after another for a session. */
@@ -436,3 +482,5 @@ export class Processes {
 }
 
 const refillAfterMs = 250;
+
+const sparesDieMs = 60_000;

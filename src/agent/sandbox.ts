@@ -5,7 +5,8 @@
  * - processes of its own: the server and the other conversations' processes are not there to be looked at or signalled, and
  *   all that was started in it ends with it;
  * - the machine's files, read only; the memory folder and the process's own folder may be written, and /tmp is its own;
- * - the server's files (the database and its volume, a `.env`) and sockets of container engines are not there.
+ * - the server's files (the database and its volume, a `.env`) and what is in /run, such as a container engine's socket, are
+ *   not there.
  * The network is the host's. As root it has no more rights than files of other users need.
  */
 
@@ -33,13 +34,26 @@ export type SandboxProbe = { works: true } | { works: false; reason: string };
 /** The rights of root in it: to files of other users, and to start as another. */
 const rootRights = ['CAP_CHOWN', 'CAP_DAC_OVERRIDE', 'CAP_FOWNER', 'CAP_KILL', 'CAP_SETGID', 'CAP_SETUID'];
 
-/** Whoever may speak to them is root on the host; and what a platform mounts for the server. */
-const hiddenAnyway = ['/run/docker.sock', '/run/containerd/containerd.sock', '/run/podman/podman.sock', '/run/secrets'];
+/**
+ * Sockets of the machine's services are there: whoever may speak to a container engine, or to systemd, is root on the host.
+ * And what a platform mounts for the server.
+ */
+const hiddenAnyway = ['/run', '/var/run'];
+
+/** What programs need of it: how names are resolved, and where all programs are (NixOS). */
+const neededAnyway = [
+  '/run/systemd/resolve',
+  '/run/resolvconf',
+  '/run/NetworkManager/resolv.conf',
+  '/run/current-system',
+];
 
 /** Up to the command: what follows is run in the sandbox. */
 export async function makeSandboxArgs(input: SandboxInput): Promise<string[]> {
   const [readable, writable, sealed, hidden] = await Promise.all(
-    [input.readable, input.writable, input.sealed, [...input.hidden, ...hiddenAnyway]].map(realPaths),
+    [[...input.readable, ...neededAnyway], input.writable, input.sealed, [...input.hidden, ...hiddenAnyway]].map(
+      realPaths,
+    ),
   );
   const masks = await Promise.all((hidden ?? []).map(maskOf));
   const mounts: Mount[] = [
@@ -72,11 +86,17 @@ export function coverOf(file: string, needed: string[]): string[] {
 
 const probeMs = 10_000;
 
-/** Starts one: no list of requirements tells whether a kernel, a container and its profile allow it. */
-export async function probeSandbox(): Promise<SandboxProbe> {
+/**
+ * Starts one: no list of requirements tells whether a kernel, a container and its profile allow it, or whether what is on a
+ * volume can be mounted again.
+ */
+export async function probeSandbox(input: Partial<SandboxInput> = {}): Promise<SandboxProbe> {
   if (process.platform !== 'linux') return { works: false, reason: 'it needs Linux' };
   try {
-    const args = await makeSandboxArgs({ writable: [], readable: [], hidden: [], sealed: [], tempDir: '/tmp' });
+    const args = await makeSandboxArgs({
+      ...{ writable: [], readable: [], hidden: [], sealed: [], tempDir: '/tmp' },
+      ...input,
+    });
     await promisify(execFile)('bwrap', [...args, 'true'], { timeout: probeMs });
     return { works: true };
   } catch (error) {
@@ -87,7 +107,7 @@ export async function probeSandbox(): Promise<SandboxProbe> {
 /** Of those that are there: nothing can be mounted on a link, and where it leads is seen through it. */
 async function realPaths(paths: string[]): Promise<string[]> {
   const real = await Promise.all(paths.map((path) => realpath(path).catch(() => null)));
-  return real.filter((path) => path !== null);
+  return [...new Set(real.filter((path) => path !== null))];
 }
 
 type Mount = { path: string; args: string[] };

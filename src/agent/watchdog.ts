@@ -13,17 +13,21 @@ export const instanceVariable = 'PICOCLAW_INSTANCE';
 
 export type Watchdog = { stop(): void };
 
-/** A process can fork while the others are being killed; a later round finds it. */
+/**
+ * A process can fork while the others are being killed. One that has just been forked, or is being replaced by another program,
+ * does not show the mark yet. So it looks again until nothing was found for a second. What cannot be killed is given up after a minute.
+ */
 const script = `
 trap '' TERM INT HUP
 while read -r _; do :; done
-for round in 1 2 3 4 5; do
-  found=
+quiet=0 rounds=0
+while [ "$quiet" -lt 10 ] && [ "$rounds" -lt 600 ]; do
+  quiet=$((quiet + 1)) rounds=$((rounds + 1))
   for file in $(grep -lzFx -e "$1" /proc/[0-9]*/environ 2>/dev/null); do
     pid=\${file#/proc/}
-    kill -KILL "\${pid%/environ}" 2>/dev/null && found=yes
+    kill -KILL "\${pid%/environ}" 2>/dev/null && quiet=0
   done
-  [ -n "$found" ] || exit 0
+  sleep 0.1
 done
 `;
 

@@ -13,6 +13,7 @@ import { getCompileCacheDir } from 'node:module';
 import { dirname, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { messageOf } from '../lib/error-code.ts';
+import { envFiles } from '../lib/own-environment.ts';
 import { isDebuggerRefused } from './own-process.ts';
 
 export type Exposure = {
@@ -169,9 +170,7 @@ async function commandLines(hasSecret: (text: string) => boolean): Promise<Expos
 
 /** Files of the kind that a start takes its settings from, and that this user may read. */
 async function settingsFiles(hasSecret: (text: string) => boolean): Promise<Exposure | null> {
-  const named = process.execArgv.flatMap((arg) => /^--env-file(?:-if-exists)?=(.+)$/.exec(arg)?.[1] ?? []);
-  const paths = new Set(['.env', ...named].map((path) => resolve(path)));
-  for (const path of paths)
+  for (const path of new Set([resolve('.env'), ...envFiles()]))
     if (hasSecret(await readFile(path, 'latin1').catch(() => '')))
       return {
         way: 'file',

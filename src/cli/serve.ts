@@ -121,7 +121,8 @@ async function warm(runtime: Runtime, { config, env, log }: { config: Config; en
   try {
     const { findExposures, secretValues } = await import('./exposure.ts');
     const secrets = [config.credential.value, ...config.apiTokens, ...secretValues(env)];
-    for (const { way, sentence } of await findExposures({ secrets, ...(await runtime.confinement()) }))
+    const { sandbox, prefix } = await runtime.confinement();
+    for (const { way, sentence } of await findExposures({ secrets, sandboxed: sandbox !== null, prefix }))
       log.warn({ way }, sentence);
   } catch (error) {
     log.warn({ err: error }, 'whether the agent can reach a secret of the server could not be checked');

@@ -7,7 +7,7 @@
  *   other end its response. A client that does not read its response holds it up: the caller sets the limit.
  */
 
-import { createServer, type Server, STATUS_CODES } from 'node:http';
+import { createServer, type IncomingMessage, type Server, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { Problem } from '../domain/problem.ts';
 import type { Log } from '../lib/log.ts';
@@ -15,8 +15,8 @@ import type { HttpApp } from './app.ts';
 import type { EarlyAnswer } from './early-health.ts';
 
 export type LazyApp = {
-  /** Loads it once. A rejection is a bug. */
-  load(): Promise<HttpApp>;
+  /** Loads it once. `first`: the request that needs it, where it is one. A rejection is a bug. */
+  load(first?: IncomingMessage): Promise<HttpApp>;
   /** Asked before it is loaded, until a request has needed it. */
   early: EarlyAnswer;
   /** For what happens on the socket. */
@@ -38,10 +38,10 @@ const keepAliveMs = 75_000;
 /** Rejects when the address cannot be listened on, such as a port in use. */
 export async function listen(lazy: LazyApp, { host, port }: { host: string; port: number }): Promise<Listening> {
   let app: HttpApp | null = null;
-  const withApp = (work: (app: HttpApp) => Promise<void>) => {
+  const withApp = (work: (app: HttpApp) => Promise<void>, first?: IncomingMessage) => {
     if (app !== null) void work(app);
     else
-      void lazy.load().then((loaded) => {
+      void lazy.load(first).then((loaded) => {
         app = loaded;
         return work(loaded);
       });
@@ -70,7 +70,7 @@ export async function listen(lazy: LazyApp, { host, port }: { host: string; port
       if (closing !== null && connections.get(socket) === 0) socket.destroySoon();
     });
     if (app === null && lazy.early(incoming, outgoing)) return;
-    withApp((loaded) => loaded.handle(incoming, outgoing));
+    withApp((loaded) => loaded.handle(incoming, outgoing), incoming);
   });
   // Otherwise node refuses an expectation that it does not know by itself; RFC 9110 §10.1.1 allows to ignore it.
   server.on('checkExpectation', (incoming, outgoing) => server.emit('request', incoming, outgoing));

@@ -10,6 +10,7 @@
  */
 
 import { closeSync, openSync, readFileSync, readSync, writeSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { codeOf } from './error-code.ts';
 
 export type TakenEnvironment = {
@@ -45,6 +46,15 @@ export function takeEnvironment(): TakenEnvironment {
   } catch {
     return { env, block: 'open' };
   }
+}
+
+/** The files that Node was told to take the environment from. Absolute paths. */
+export function envFiles(): string[] {
+  return process.execArgv.flatMap((arg, index) => {
+    const option = /^--env-file(?:-if-exists)?(?:=(.+))?$/.exec(arg);
+    const path = option?.[1] ?? (option === null ? undefined : process.execArgv[index + 1]);
+    return path === undefined ? [] : [resolve(path)];
+  });
 }
 
 /** The block with zeros in place of every entry that is not kept. */

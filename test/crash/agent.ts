@@ -44,8 +44,8 @@ export function createEchoAgent(deps: ClaudeAgentDeps): ClaudeAgent {
       processes: { idle: 0, inRuns: 0, starting: 0, waiting: 0, memoryBytes: null },
     }),
     warmUp: async () => undefined,
-    keepSpares: () => undefined,
-    confinement: async () => ({ sandboxed: false, prefix: [] }),
+    keepSpares: async () => undefined,
+    confinement: async () => ({ tieToParent: false, sandbox: null, prefix: [] }),
     betweenStarts: (work) => work(),
     stop: async () => undefined,
   };

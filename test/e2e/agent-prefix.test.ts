@@ -47,7 +47,7 @@ for (const sandbox of ['off', 'on'] as const) {
 test('tools and system prompt are the same for every conversation, with a spare or without', async () => {
   await using host = await startWarmHost({ warm: { spares: 1 } });
   await host.run('one');
-  host.agent.keepSpares();
+  await host.agent.keepSpares();
   await host.untilSpares(1);
   await host.run('two', { sessionId: host.agent.newSessionId() });
   const [first, second] = host.model.requests();

@@ -3,6 +3,7 @@
 import { getEventListeners } from 'node:events';
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, expect, test, vi } from 'vitest';
 import { processFoldersIn } from '../../src/agent/process-folder.ts';
 import { signalClaude } from '../support/agent-processes.ts';
@@ -26,7 +27,7 @@ test('a process that dies between two runs is counted no more, and nothing of it
 
 test('a spare that dies is replaced, and its session is nobody’s', async () => {
   await using host = await startWarmHost({ warm: { spares: 1 } });
-  host.agent.keepSpares();
+  await host.agent.keepSpares();
   await host.untilSpares(1);
   const [spare] = await host.claudes();
 
@@ -41,10 +42,44 @@ test('a spare that dies is replaced, and its session is nobody’s', async () =>
   expect(await host.run('hello', { sessionId })).toMatchObject({ text: 'Yes.' });
 });
 
+test('spares that die one after another are not replaced before the next conversation', async () => {
+  await using host = await startWarmHost({ warm: { spares: 1 } });
+  await host.agent.keepSpares();
+  await host.untilSpares(1);
+  const [first] = await host.claudes();
+  await signalClaude(host, 'SIGKILL');
+  await until('another is there', async () => {
+    const claudes = await host.claudes();
+    return host.agent.health().warm === 1 && claudes.length === 1 && claudes[0] !== first;
+  });
+
+  await signalClaude(host, 'SIGKILL');
+  await until('it is gone', async () => (await host.claudes()).length === 0 && host.agent.health().warm === 0);
+  // Twice as long as the next one would have waited.
+  await sleep(500);
+  expect(await host.claudes()).toEqual([]);
+  host.agent.newSessionId();
+  await host.untilSpares(1);
+});
+
+test('a spare that is still starting makes way for a run that starts a process of its own', async () => {
+  await using host = await startWarmHost({ warm: { spares: 1 } });
+  await host.agent.keepSpares();
+  const [spare] = await host.claudes();
+  expect(host.agent.health()).toMatchObject({ warm: 0, processes: { starting: 1 } });
+
+  expect(await host.run('hello')).toMatchObject({ text: 'Yes.', result: { outcome: 'success' } });
+
+  await host.untilSpares(1);
+  const claudes = await host.claudes();
+  expect(claudes).toHaveLength(2);
+  expect(claudes).not.toContain(spare);
+});
+
 test('where there was no room for a spare, the next conversation that misses one has it started', async () => {
   await using host = await startWarmHost({ warm: { spares: 1, maxProcesses: 1 } });
   await host.run('one');
-  host.agent.keepSpares();
+  await host.agent.keepSpares();
   expect(host.agent.health().warm).toBe(0);
   await host.agent.letGo();
 

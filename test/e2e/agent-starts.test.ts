@@ -39,7 +39,7 @@ test('there are never more processes than there is room for, however many runs c
     warm: { spares: 1, conversations: 4, idleMs: 60_000, maxProcesses: 2 },
   });
   host.model.mock.on({ userMessage: /.*/ }, { content: 'Yes.' });
-  host.agent.keepSpares();
+  await host.agent.keepSpares();
   let most = 0;
   const look = setInterval(() => {
     const { idle, inRuns, starting } = host.agent.health().processes;

@@ -24,7 +24,7 @@ for (const [what, options] of changes) {
     await host.run('plain');
     await host.run('wished', { options });
     const [first, second] = host.model.requests();
-    host.agent.keepSpares();
+    await host.agent.keepSpares();
     await host.untilSpares(1);
 
     const { sessionId } = await host.run('from a spare', { sessionId: host.agent.newSessionId(), options });
@@ -87,7 +87,7 @@ for (const { what, make, shows } of workspaceChanges) {
     await writeSkill(host, 'Sings');
     await writeRule('Politely.')(host, orgDir);
     const { sessionId } = await host.run('before');
-    host.agent.keepSpares();
+    await host.agent.keepSpares();
     await host.untilSpares(1);
     const unchanged = await host.run('still before', { sessionId, resume: true });
 

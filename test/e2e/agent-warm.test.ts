@@ -1,9 +1,10 @@
 /** Processes outlive their runs: what a run finds ready, what it is never given, and what becomes of a process that misbehaves. */
 
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
 import { runOptions, startAgentHost } from '../support/agent-host.ts';
 import { hasSandbox, startWarmHost } from '../support/agent-warm.ts';
+import { lastResult } from '../support/obedient-model.ts';
 import { until } from '../support/until.ts';
 
 test('the next run of a conversation is worked on by the process of the one before', async () => {
@@ -23,7 +24,7 @@ test('the next run of a conversation is worked on by the process of the one befo
 
 test('a new conversation takes a spare, and another spare is made', async () => {
   await using host = await startWarmHost({ warm: { spares: 1 } });
-  host.agent.keepSpares();
+  await host.agent.keepSpares();
   await host.untilSpares(1);
   const [spare] = await host.claudes();
 
@@ -42,7 +43,7 @@ test('a new conversation takes a spare, and another spare is made', async () => 
 
 test('a spare that was promised and never asked for is ended, and not given to another conversation', async () => {
   await using host = await startWarmHost({ warm: { spares: 1 }, limits: { promiseMs: 1 } });
-  host.agent.keepSpares();
+  await host.agent.keepSpares();
   await host.untilSpares(1);
   const [spare] = await host.claudes();
 
@@ -145,6 +146,18 @@ test('what a tool left running is ended with the run, and the process goes on', 
   expect(await host.claudes()).toEqual(before);
 });
 
+test('a process that wipes its environment does not outlive its run in the sandbox', async ({ skip }) => {
+  if (!(await hasSandbox())) skip('there is no sandbox on this machine');
+  await using host = await startWarmHost({ sandbox: 'on' });
+  const seconds = String(100_000 + process.pid);
+  const { sessionId } = await host.run(`run: env -i setsid /bin/sleep ${seconds} >&- 2>&- & sleep 0.1; pgrep -c sleep`);
+  expect(lastResult(host.model)).toContain('1');
+  expect(await pidsOf(seconds)).toEqual([]);
+  const before = await host.claudes();
+  await host.run('two', { sessionId, resume: true });
+  expect(await host.claudes()).toEqual(before);
+});
+
 test('a deleted session has no process, and its transcript does not come back', async () => {
   await using host = await startWarmHost();
   const { sessionId, promptId } = await host.run('hello');
@@ -168,7 +181,7 @@ test('a conversation that another instance may have gone on with is read afresh'
 
 test('after a freeze of all its processes, idle or at work, everything goes on', async () => {
   await using host = await startWarmHost({ warm: { spares: 1 }, limits: { silenceMs: 3_000 } });
-  host.agent.keepSpares();
+  await host.agent.keepSpares();
   await host.untilSpares(1);
   const { sessionId } = await host.run('one');
   const stall = host.model.fault({ kind: 'stall', afterDeltas: 0 });
@@ -186,7 +199,7 @@ test('after a freeze of all its processes, idle or at work, everything goes on',
 
 test('a stop leaves no process, kept or spare, and starts none', async () => {
   const host = await startWarmHost({ warm: { spares: 2 } });
-  host.agent.keepSpares();
+  await host.agent.keepSpares();
   await host.run('one');
   await host.run('two');
   await host.agent.stop();
@@ -222,4 +235,10 @@ for (const sandbox of ['off', 'on'] as const) {
       expect(host.model.requests().at(-1)?.raw).toContain('PLANTED is .');
     },
   );
+}
+
+async function pidsOf(argument: string): Promise<string[]> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const lines = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/cmdline`, 'latin1').catch(() => '')));
+  return lines.filter((line) => line.split('\0').includes(argument));
 }

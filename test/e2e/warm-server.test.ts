@@ -27,6 +27,15 @@ test('a spare is started when the server listens, and health tells of it', async
   await untilAgent(place.server, ({ processes }) => (processes.memory_bytes ?? 0) > 50_000_000);
 });
 
+test('a conversation that is the first request of all gets the spare that was started while the app was loaded', async () => {
+  await using place = await start({ WARM_CONVERSATIONS: '0', LOG_LEVEL: 'debug' });
+  await place.server.chat({ message: 'hello' });
+  await untilAgent(place.server, ({ warm, processes }) => warm === 1 && processes.idle === 0);
+  const ready = place.server.log().filter(({ msg }) => msg === 'a claude process is ready');
+  // It and the next spare: a spare that has to make way is never ready.
+  expect(ready.map(({ spare }) => spare)).toEqual([true, true]);
+});
+
 test('none is kept where none is wanted', async () => {
   await using place = await start({ WARM_SPARES: '0', WARM_CONVERSATIONS: '0' });
   await place.server.chat({ message: 'hello' });

@@ -1,7 +1,7 @@
 /** When a session is archived, what is waited for, and what is told of a failure. */
 
-import { appendFile, readdir, readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { appendFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import type { SDKUserMessage } from '@anthropic-ai/claude-agent-sdk';
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
@@ -50,6 +50,18 @@ test('the CLI gives it longer than it gives itself', () => {
   expect(hooks.PostCompact?.[0]?.timeout).toBe(7);
 });
 
+test('whatever the CLI says where the transcript is, the session’s own is archived', async () => {
+  const run = await startRun();
+  const other = join(run.memoryDir, 'other.jsonl');
+  await writeFile(other, entry(promptId, 'of somebody else'));
+  await run.compact({ transcript_path: other });
+  expect(run.archiver.warnings).toEqual([expect.stringContaining('(ENOENT)')]);
+
+  await run.compact({ transcript_path: join(run.memoryDir, 'folder', 'other.jsonl') });
+  const [name = ''] = await run.archives();
+  expect(await readFile(join(run.folder, name), 'utf8')).toContain('my secret');
+});
+
 test('neither the log nor a warning shows what was said, which is in the name of the file', async () => {
   const run = await startRun();
   await run.compact();
@@ -66,12 +78,15 @@ const promptId = 'a0000000-0000-4000-8000-000000000000';
 
 async function startRun(changed: { archiveMs?: number; transcriptMs?: number; memoryDir?: string } = {}) {
   const memoryDir = temporaryFolder();
-  const transcriptPath = join(memoryDir, 'transcript.jsonl');
+  const sessionsDir = temporaryFolder();
+  const transcriptPath = join(sessionsDir, 'projects', 'folder', 'session-1.jsonl');
+  await mkdir(dirname(transcriptPath), { recursive: true });
   await writeFile(transcriptPath, entry(promptId, 'my secret'));
   const folder = join(memoryDir, 'conversations');
   const log: string[] = [];
   const archiver = new Archiver({
     memoryDir,
+    sessionsDir,
     timezone: 'UTC',
     archiveMs: 60_000,
     transcriptMs: 2_000,
@@ -99,7 +114,10 @@ async function startRun(changed: { archiveMs?: number; transcriptMs?: number; me
     transcriptPath,
     folder,
     archives: () => readdir(folder).catch(() => []),
-    compact: () => Promise.all(hooks.map((hook) => hook(input, undefined, { signal: new AbortController().signal }))),
+    compact: (told: { transcript_path?: string } = {}) =>
+      Promise.all(
+        hooks.map((hook) => hook({ ...input, ...told }, undefined, { signal: new AbortController().signal })),
+      ),
   };
 }
 

@@ -2,7 +2,12 @@
 
 import type { SDKResultMessage } from '@anthropic-ai/claude-agent-sdk';
 import { expect, test } from 'vitest';
-import { makeEnvironment, makeProcessEnvironment } from '../../src/agent/environment.ts';
+import {
+  inheritedEnvironment,
+  makeEnvironment,
+  makeProcessEnvironment,
+  proxiesWithUser,
+} from '../../src/agent/environment.ts';
 import { decideOutcome, type Ending } from '../../src/agent/failure.ts';
 import { makeDenyRules } from '../../src/agent/permissions.ts';
 import { decideSession, refusalOf } from '../../src/agent/session.ts';
@@ -125,6 +130,17 @@ test('the process sees the names that are allowed, one credential, and nothing e
   expect(Object.keys(env)).not.toEqual(expect.arrayContaining(['API_TOKEN']));
   expect(env).not.toHaveProperty('ANTHROPIC_API_KEY');
   expect(env).not.toHaveProperty('IS_SANDBOX');
+});
+
+test.each([
+  ['HTTPS_PROXY', 'http://user:pass@proxy:8080', 'http://proxy:8080'],
+  ['http_proxy', 'user:p@ss@proxy:8080', 'proxy:8080'],
+  ['ALL_PROXY', 'socks5://user@proxy', 'socks5://proxy'],
+  ['https_proxy', 'http://proxy:8080/', 'http://proxy:8080/'],
+  ['NO_PROXY', 'a@b', 'a@b'],
+])('the agent reaches the proxy %s=%s as %s', (name, value, inherited) => {
+  expect(inheritedEnvironment({ [name]: value })).toEqual({ [name]: inherited });
+  expect(proxiesWithUser({ [name]: value })).toEqual(value === inherited ? [] : [name]);
 });
 
 test('the deny rules cover every other session’s folder and not its own', () => {

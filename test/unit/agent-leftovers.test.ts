@@ -13,12 +13,12 @@ test('every process with the marker is gone once the cleaning up is done, and no
   const marked = await Promise.all(Array.from({ length: 40 }, () => start(marker)));
   const unmarked = await start(other);
 
-  await killLeftovers(marker);
+  await killLeftovers({ marker, namespace: null });
 
   const left = marked.filter((child) => carries(child, marker));
   expect(left.map((child) => child.pid)).toEqual([]);
   expect(carries(unmarked, other)).toBe(true);
-  await killLeftovers(other);
+  await killLeftovers({ marker: other, namespace: null });
   expect(carries(unmarked, other)).toBe(false);
 });
 

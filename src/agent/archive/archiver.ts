@@ -8,6 +8,7 @@
  * Nothing here stops the compaction or the run. A failure is in the log, and in the run's warnings.
  */
 
+import { basename, dirname, join } from 'node:path';
 import type { HookInput, Options, SDKMessage } from '@anthropic-ai/claude-agent-sdk';
 import { systemClock } from '../../lib/clock.ts';
 import { codeOf } from '../../lib/error-code.ts';
@@ -23,6 +24,7 @@ export type ArchiveLimits = {
 
 export type ArchiverInput = ArchiveLimits & {
   memoryDir: string;
+  sessionsDir: string;
   /** IANA. */
   timezone: string;
   runId: string;
@@ -49,10 +51,16 @@ export class Archiver {
   async afterCompact(input: HookInput): Promise<void> {
     // A subagent's session is no conversation of anybody's; its hooks name the main one's transcript.
     if (input.hook_event_name !== 'PostCompact' || input.agent_id !== undefined) return;
-    const archiving = this.#archive(input.transcript_path);
+    const archiving = this.#archive(this.#transcriptPath(input.transcript_path));
     this.#underWay.add(archiving);
     await archiving;
     this.#underWay.delete(archiving);
+  }
+
+  /** Only the folder is taken from the hook: its process is the agent's to change, and what is archived the agent can read. */
+  #transcriptPath(told: string): string {
+    const { sessionsDir, sessionId } = this.#input;
+    return join(sessionsDir, 'projects', basename(dirname(told)), `${sessionId}.jsonl`);
   }
 
   observe(message: SDKMessage): void {
@@ -68,7 +76,7 @@ export class Archiver {
 
   /** Never rejects. */
   async #archive(transcriptPath: string): Promise<void> {
-    const { archiveMs, transcriptMs, log, runId: run_id, ...head } = this.#input;
+    const { archiveMs, transcriptMs, log, sessionsDir: _, runId: run_id, ...head } = this.#input;
     const late = AbortSignal.timeout(archiveMs);
     try {
       const { missing, unreadable } = await archiveTranscript({
