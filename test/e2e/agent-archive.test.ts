@@ -155,9 +155,13 @@ test('a run that is aborted while its session is archived ends, and leaves no ha
   const summary = host.model.fault({ kind: 'hold', when: asksForSummary });
   const running = host.run(prompt('third'), { sessionId, resume: true, signal: deadline.signal });
   await summary.reached;
-  await replaceTranscript(host, sessionId);
+  await replaceTranscript(host, sessionId, 'third');
   summary.release();
-  await until('it is being archived', async () => (await readdir(folder).catch(() => [])).length > 0);
+  await until('it is being archived', async () => {
+    // A look takes its time, and so there is enough of it.
+    await host.processes();
+    return (await readdir(folder).catch(() => [])).length > 0;
+  });
   deadline.abort();
 
   const ran = await running;
@@ -225,8 +229,13 @@ function textsOf(archive: string): string[] {
     .map((text) => text.trim());
 }
 
-/** An empty one under the same name; the CLI goes on to write to it by name. */
-async function replaceTranscript(host: AgentHost, sessionId: string): Promise<void> {
+/** By an empty one, which the CLI goes on to write to by its name; once the prompt is in the old one, so that it never comes. */
+async function replaceTranscript(host: AgentHost, sessionId: string, asked: string): Promise<void> {
   const [slug = ''] = await readdir(join(host.sessionsDir, 'projects'));
-  await writeFile(join(host.sessionsDir, 'projects', slug, `${sessionId}.jsonl`), '');
+  const path = join(host.sessionsDir, 'projects', slug, `${sessionId}.jsonl`);
+  await until('the prompt is in it', async () => {
+    await host.processes();
+    return (await readFile(path, 'utf8')).includes(`>${asked}`);
+  });
+  await writeFile(path, '');
 }
