@@ -14,6 +14,7 @@ import { startServer } from '../test/support/server.ts';
 import { benchBurst, benchCold, benchReturning, benchTurns, benchWarm, firstText } from './first-text.ts';
 import { benchGateway } from './gateway.ts';
 import { rate } from './rate.ts';
+import { benchSdk } from './sdk.ts';
 import { benchStart } from './start.ts';
 import { type Row, sample, toRow } from './stats.ts';
 
@@ -30,6 +31,7 @@ await new Promise((resolve) =>
 
 console.log(`${machine}\n`);
 add(await benchGateway(model));
+add(await benchSdk(model));
 add(await benchWarm(model));
 add(await benchReturning(model));
 add(await benchCold(model));
