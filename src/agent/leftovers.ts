@@ -3,8 +3,8 @@
  *
  * Every process of a run inherits a variable with a random value in its environment. Once the claude process is gone,
  * whatever still carries it is the run's and is killed, however it was detached (setsid, nohup, a double fork). A program
- * that wipes its own environment is found by the sandbox's process namespace, and escapes where there is no sandbox; so does
- * everything where there is no /proc (macOS), where this does nothing.
+ * that wipes its own environment is found as a descendant of the sandbox's first process, which it cannot cease to be. It
+ * escapes where there is no sandbox; so does everything where there is no /proc (macOS), where this does nothing.
  */
 
 import { readdir, readFile, readlink } from 'node:fs/promises';
@@ -15,9 +15,19 @@ export const markerVariable = 'PICOCLAW_RUN_MARKER';
 /** What a process is known by as one of a run's. */
 export type Belonging = {
   marker: string;
-  /** The sandbox's, as `namespaceOf` tells it; null without one. */
-  namespace: string | null;
+  /** The first process of its sandbox; null without one. */
+  sandbox: SandboxInit | null;
+  /** Process ids of those that did not show whose they are, when none of the run's tools had been started yet. */
+  strangers: ReadonlySet<number>;
 };
+
+/** Of a run that has no sandbox, as far as it is known when it starts. */
+export function markedBy(marker: string): Belonging {
+  return { marker, sandbox: null, strangers: new Set() };
+}
+
+/** A process id may be given to another process; with the time of its start it is not. */
+export type SandboxInit = { pid: number; startedAt: string };
 
 /**
  * A process can fork while the others are being killed, and one that was killed takes a moment to go: looked at again
@@ -32,46 +42,87 @@ const maxUnsureRounds = 5;
 export async function killLeftovers(belonging: Belonging, keep: ReadonlySet<number> = new Set()): Promise<void> {
   let unsureRounds = 0;
   for (let round = 0; round < maxRounds; round += 1) {
-    const looks = (await lookAtAll(belonging)).filter(({ pid }) => !keep.has(pid));
-    const found = looks.filter(({ belongs }) => belongs === true);
-    if (found.length === 0 && (looks.length === 0 || unsureRounds === maxUnsureRounds)) return;
-    if (found.length === 0) unsureRounds += 1;
-    for (const { pid } of found) kill(pid);
+    const { found, unsure } = await look(belonging);
+    const leftovers = found.filter((pid) => !keep.has(pid));
+    const isUnsure = unsure.some((pid) => !belonging.strangers.has(pid));
+    if (leftovers.length === 0 && (!isUnsure || unsureRounds === maxUnsureRounds)) return;
+    if (leftovers.length === 0) unsureRounds += 1;
+    for (const pid of leftovers) kill(pid);
     await sleep(roundMs);
   }
 }
 
-/** The processes that belong to it. */
-export async function findLeftovers(belonging: Belonging): Promise<number[]> {
-  return (await lookAtAll(belonging)).filter(({ belongs }) => belongs === true).map(({ pid }) => pid);
+/** The processes that carry the marker, and what else is worth knowing before the first of the run's tools is started. */
+export async function findBelonging(marker: string): Promise<{ own: ReadonlySet<number>; belonging: Belonging }> {
+  const { found, unsure } = await look(markedBy(marker));
+  const inits = await Promise.all(found.map(sandboxInitOf));
+  const sandbox = inits.find((init) => init !== null) ?? null;
+  return { own: new Set(found), belonging: { marker, sandbox, strangers: new Set(unsure) } };
 }
 
-/** The namespace of process ids that a process lives in; null where that is not to be seen. */
-export async function namespaceOf(pid: number | 'self'): Promise<string | null> {
-  return await readlink(`/proc/${pid}/ns/pid`).catch(() => null);
+/** Null of a process that is not the first in a namespace of processes below the server's own. */
+async function sandboxInitOf(pid: number): Promise<SandboxInit | null> {
+  const [status, stat] = await Promise.all([read(`/proc/${pid}/status`), statOf(pid)]);
+  const isInit = /^NSpid:\t\d+\t(?:\d+\t)*1$/m.test(status);
+  return isInit && stat !== null ? { pid, startedAt: stat.startedAt } : null;
 }
 
-type Look = { pid: number; belongs: true | 'unsure' };
+/** `unsure`: those that do not show whose they are. What surely is somebody else's is in neither. */
+type Found = { found: number[]; unsure: number[] };
 
-/** Without those that surely are somebody else's. */
-async function lookAtAll(belonging: Belonging): Promise<Look[]> {
+async function look({ marker, sandbox }: Belonging): Promise<Found> {
   const names: string[] = await readdir('/proc').catch(() => []);
   const pids = names.filter((name) => /^\d+$/.test(name)).map(Number);
-  const looks = await Promise.all(
-    pids.filter((pid) => pid !== process.pid).map(async (pid) => ({ pid, belongs: await belongs(pid, belonging) })),
-  );
-  return looks.filter((look): look is Look => look.belongs !== false);
+  const others = pids.filter((pid) => pid !== process.pid);
+  const [below, marks] = await Promise.all([
+    sandbox === null ? new Set<number>() : findBelow(sandbox, others),
+    Promise.all(others.map((pid) => isMarked(pid, marker))),
+  ]);
+  return {
+    found: others.filter((pid, at) => marks[at] === true || below.has(pid)),
+    unsure: others.filter((pid, at) => marks[at] === 'unsure' && !below.has(pid)),
+  };
 }
 
-async function belongs(pid: number, { marker, namespace }: Belonging): Promise<boolean | 'unsure'> {
-  // Neither is to be had of a process that is gone, is a zombie, or belongs to somebody else.
+async function isMarked(pid: number, marker: string): Promise<boolean | 'unsure'> {
+  // Not to be had of a process that is gone, is a zombie, or belongs to somebody else.
   const environment = await readFile(`/proc/${pid}/environ`, 'latin1').catch(() => null);
   if (environment === null) return false;
-  if (`${environment}\0`.includes(`${markerVariable}=${marker}\0`)) return true;
-  if (namespace !== null && (await namespaceOf(pid)) === namespace) return true;
+  if (environment !== '') return `${environment}\0`.includes(`${markerVariable}=${marker}\0`);
   // A thread of the kernel runs no program.
-  const program = environment === '' ? await readlink(`/proc/${pid}/exe`).catch(() => null) : null;
+  const program = await readlink(`/proc/${pid}/exe`).catch(() => null);
   return program === null ? false : 'unsure';
+}
+
+/** The sandbox's first process and all its descendants; none when it is gone, as they are gone with it. */
+async function findBelow(init: SandboxInit, pids: number[]): Promise<Set<number>> {
+  const stats = new Map(await Promise.all(pids.map(async (pid) => [pid, await statOf(pid)] as const)));
+  if (stats.get(init.pid)?.startedAt !== init.startedAt) return new Set();
+  const isBelow = (pid: number): boolean => {
+    for (let at = pid, steps = 0; steps < pids.length; steps += 1) {
+      if (at === init.pid) return true;
+      const stat = stats.get(at);
+      if (stat === undefined || stat === null) return false;
+      at = stat.parent;
+    }
+    return false;
+  };
+  return new Set(pids.filter((pid) => stats.get(pid)?.isThere === true && isBelow(pid)));
+}
+
+/** From proc_pid_stat(5); null of a process that is gone. */
+async function statOf(pid: number): Promise<{ parent: number; startedAt: string; isThere: boolean } | null> {
+  const stat = await read(`/proc/${pid}/stat`);
+  // The name before it may hold anything.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const [state, parent, startedAt] = [fields[0], fields[1], fields[19]];
+  if (state === undefined || parent === undefined || startedAt === undefined) return null;
+  // A zombie has ended, and only waits to be asked how.
+  return { parent: Number(parent), startedAt, isThere: state !== 'Z' };
+}
+
+async function read(path: string): Promise<string> {
+  return await readFile(path, 'latin1').catch(() => '');
 }
 
 function kill(pid: number): void {

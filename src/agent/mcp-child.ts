@@ -14,7 +14,7 @@ import { deserializeMessage, serializeMessage } from '@modelcontextprotocol/sdk/
 import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js';
 import type { JSONRPCMessage } from '@modelcontextprotocol/sdk/types.js';
 import { within } from '../lib/within.ts';
-import { killLeftovers, markerVariable } from './leftovers.ts';
+import { killLeftovers, markedBy, markerVariable } from './leftovers.ts';
 
 export type McpChildInput = {
   command: string;
@@ -137,7 +137,7 @@ export class McpChild implements Transport {
       if ((await within(leaveMs, ended)) === null) this.#signal('SIGTERM');
       if ((await within(leaveMs, ended)) === null) this.#signal('SIGKILL');
     }
-    await killLeftovers({ marker: this.#marker, namespace: null });
+    await killLeftovers(markedBy(this.#marker));
   }
 
   /** To it and to what it started in its session. */

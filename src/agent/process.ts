@@ -24,7 +24,7 @@ import type { RunOptions } from '../domain/run.ts';
 import { within } from '../lib/within.ts';
 import type { AgentPrompt } from './agent.ts';
 import { Inbox } from './inbox.ts';
-import { type Belonging, findLeftovers, killLeftovers, markerVariable, namespaceOf } from './leftovers.ts';
+import { type Belonging, findBelonging, killLeftovers, markedBy, markerVariable } from './leftovers.ts';
 import { spawnClaude } from './spawn.ts';
 import type { Changeable } from './spec.ts';
 
@@ -58,8 +58,7 @@ export class ClaudeProcess {
   #exited: Promise<string> = Promise.resolve('it was not started');
   /** It, and the sandbox around it. */
   #own: ReadonlySet<number> = new Set();
-  /** The sandbox's namespace of processes. */
-  #namespace: string | null = null;
+  #belonging: Belonging;
   #inTurn = false;
   #isOver = false;
   #saidOutOfTurn = false;
@@ -71,6 +70,7 @@ export class ClaudeProcess {
   constructor(deps: ProcessDeps, { options, prefix }: { options: Options; prefix: string[] }) {
     this.#deps = deps;
     this.#prefix = prefix;
+    this.#belonging = markedBy(this.#marker);
     this.over = this.#over.promise;
     this.ready = this.#start({ ...options, spawnClaudeCodeProcess: (spawn) => this.#spawn(spawn) });
   }
@@ -247,16 +247,10 @@ export class ClaudeProcess {
     await killLeftovers(this.#belonging);
   }
 
-  get #belonging(): Belonging {
-    return { marker: this.#marker, namespace: this.#namespace };
-  }
-
   async #findOwn(): Promise<void> {
-    const own = await findLeftovers(this.#belonging);
-    const outside = await namespaceOf('self');
-    const namespaces = await Promise.all(own.map(namespaceOf));
-    this.#own = new Set(own);
-    this.#namespace = namespaces.find((namespace) => namespace !== null && namespace !== outside) ?? null;
+    const { own, belonging } = await findBelonging(this.#marker);
+    this.#own = own;
+    this.#belonging = belonging;
   }
 }
 

@@ -5,7 +5,7 @@ import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { killLeftovers, markerVariable } from '../../src/agent/leftovers.ts';
+import { killLeftovers, markedBy, markerVariable } from '../../src/agent/leftovers.ts';
 
 test('every process with the marker is gone once the cleaning up is done, and no other', async () => {
   const [marker, other] = [randomUUID(), randomUUID()];
@@ -13,12 +13,12 @@ test('every process with the marker is gone once the cleaning up is done, and no
   const marked = await Promise.all(Array.from({ length: 40 }, () => start(marker)));
   const unmarked = await start(other);
 
-  await killLeftovers({ marker, namespace: null });
+  await killLeftovers(markedBy(marker));
 
   const left = marked.filter((child) => carries(child, marker));
   expect(left.map((child) => child.pid)).toEqual([]);
   expect(carries(unmarked, other)).toBe(true);
-  await killLeftovers({ marker: other, namespace: null });
+  await killLeftovers(markedBy(other));
   expect(carries(unmarked, other)).toBe(false);
 });
 
