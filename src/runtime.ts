@@ -8,14 +8,11 @@
 
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ClaudeAgent, ClaudeAgentDeps } from './agent/claude.ts';
 import type { Confinement } from './agent/confinement.ts';
 import { createLazyAgent } from './agent/lazy-agent.ts';
 import { availableBytes, decideProcesses } from './agent/memory.ts';
-import { processFoldersIn } from './agent/process-folder.ts';
-import { coverOf } from './agent/sandbox.ts';
 import { waitFor } from './agent/wait-for.ts';
 import { type Config, type Env, findVolumes } from './config.ts';
 import { finishDeletions } from './conversations/delete.ts';
@@ -25,10 +22,10 @@ import { readHealth } from './http/health.ts';
 import type { LazyApp } from './http/server.ts';
 import { type Clock, systemClock } from './lib/clock.ts';
 import type { Log } from './lib/log.ts';
-import { envFiles } from './lib/own-environment.ts';
 import { within } from './lib/within.ts';
 import { Retention } from './runs/retention.ts';
 import { Runs } from './runs/runs.ts';
+import { serverFiles } from './server-files.ts';
 import type { Skills } from './skills/skills.ts';
 import { StoreAccess } from './store/access.ts';
 import type { Store } from './store/store.ts';
@@ -216,27 +213,6 @@ export async function createRuntime({
       stopped ??= stop();
       return stopped;
     },
-  };
-}
-
-/** What is not the agent's to read: the database, its volume, settings of ours and of the organisation. */
-function serverFiles({
-  storeDir,
-  localDbPath,
-  memoryDir,
-  orgDir,
-}: Config): Pick<ClaudeAgentDeps, 'hidden' | 'covered'> {
-  const needed = [memoryDir, processFoldersIn(process.env.TMPDIR ?? '/tmp'), ...(orgDir === null ? [] : [orgDir])];
-  return {
-    hidden: [
-      storeDir,
-      ...['', '-wal', '-shm', '-journal'].map((suffix) => localDbPath + suffix),
-      join(process.cwd(), '.env'),
-      ...envFiles(),
-      // Its headers may be secrets.
-      ...(orgDir === null ? [] : [join(orgDir, 'managed-mcp.json')]),
-    ],
-    covered: coverOf(localDbPath, needed),
   };
 }
 

@@ -7,7 +7,7 @@ import { dirname } from 'node:path';
 import type { Log } from '../lib/log.ts';
 import { canUseLandlock } from './landlock.ts';
 import { findProgram } from './program.ts';
-import { probeSandbox, type SandboxMode } from './sandbox.ts';
+import { probeSandbox, type SandboxMode, type SandboxProbe } from './sandbox.ts';
 import { canTieToParent, prefixOf } from './spawn.ts';
 
 export type Confinement = {
@@ -18,15 +18,15 @@ export type Confinement = {
   prefix: string[];
 };
 
-export type ConfinementInput = {
-  sandbox: SandboxMode;
+export type ConfinementInput = AgentSandboxInput & { sandbox: SandboxMode; log: Log };
+
+export type AgentSandboxInput = {
   memoryDir: string;
   orgDir: string | null;
   /** The server's own files and folders, which are not the agent's to read. */
   hidden: string[];
   /** Folders that a sandbox covers whole, but for what the agent needs in them. */
   covered: string[];
-  log: Log;
 };
 
 /** Rejects where there must be a sandbox and is none. */
@@ -36,17 +36,26 @@ export async function findConfinement(input: ConfinementInput): Promise<Confinem
   return { tieToParent, sandbox, prefix: prefixOf({ tieToParent, hasLandlock }) };
 }
 
+/** Whether the agent can have a sandbox, with what is to be seen and hidden in it. */
+export async function probeAgentSandbox(input: AgentSandboxInput): Promise<SandboxProbe> {
+  const { memoryDir, hidden, covered } = input;
+  return await probeSandbox({ writable: [memoryDir], readable: readableIn(input), hidden: [...hidden, ...covered] });
+}
+
 async function findSandbox(input: ConfinementInput): Promise<Confinement['sandbox']> {
-  const { sandbox: mode, memoryDir, orgDir, hidden, covered, log } = input;
+  const { sandbox: mode, log } = input;
   if (mode === 'off') return null;
-  const program = findProgram();
-  const readable = [...(program === null ? [] : [dirname(program)]), ...(orgDir === null ? [] : [orgDir])];
-  const probe = await probeSandbox({ writable: [memoryDir], readable, hidden: [...hidden, ...covered] });
+  const probe = await probeAgentSandbox(input);
   if (probe.works) {
     log.info({ sandbox: 'on' }, 'the agent works in a sandbox');
-    return { readable };
+    return { readable: readableIn(input) };
   }
   if (mode === 'on') throw new Error(`SANDBOX is on and there is none: ${probe.reason}`);
   log.warn({ sandbox: 'off', reason: probe.reason }, 'the agent works without a sandbox');
   return null;
+}
+
+function readableIn({ orgDir }: AgentSandboxInput): string[] {
+  const program = findProgram();
+  return [...(program === null ? [] : [dirname(program)]), ...(orgDir === null ? [] : [orgDir])];
 }

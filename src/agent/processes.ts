@@ -213,7 +213,6 @@ export class Processes {
       }
       if (live !== null) return { kind: 'taken', live };
     }
-    this.#makeWay();
     if (!(await this.#claimRoom(signal))) return { kind: 'aborted' };
     this.#claimed -= 1;
     const entry = this.#begin(wanted, { isSpare: false, signal });
@@ -355,6 +354,7 @@ export class Processes {
   async #claimRoom(signal: AbortSignal): Promise<boolean> {
     this.#waiting += 1;
     try {
+      this.#makeWay();
       while (!signal.aborted && !this.#hasRoom) {
         const [oldest] = [...this.#idle(), ...this.#unpromised()];
         if (oldest !== undefined) await this.#end(oldest);
@@ -416,11 +416,15 @@ export class Processes {
     }, refillAfterMs).unref();
   }
 
+  /** Two starts at once take twice as long each, and a run waits for the one. */
+  get #isRunStarting(): boolean {
+    return this.#claimed > this.#sparesToCome || [...this.#entries.values()].some(isStartingForRun);
+  }
+
   /** Each resolves when a spare is on its way. */
   #fillUp(): Promise<void>[] {
     const { limits } = this.#deps;
-    // Two starts at once take twice as long each, and a run waits for the other.
-    if ([...this.#entries.values()].some(({ isSpare, state }) => !isSpare && state === 'starting')) {
+    if (this.#isRunStarting) {
       this.#fillUpSoon();
       return [];
     }
@@ -444,6 +448,8 @@ export class Processes {
         this.#notify();
       });
       if (this.#stopping.signal.aborted) return;
+      // In the meantime.
+      if (this.#isRunStarting) return this.#fillUpSoon();
       const entry = this.#begin(wanted, { isSpare: true, signal: this.#stopping.signal });
       void this.#rehearse(entry);
       await entry.begun.promise;
@@ -479,6 +485,10 @@ export class Processes {
     this.#changed.resolve();
     this.#changed = Promise.withResolvers();
   }
+}
+
+function isStartingForRun({ isSpare, state }: Entry): boolean {
+  return !isSpare && state === 'starting';
 }
 
 const refillAfterMs = 250;

@@ -11,7 +11,7 @@
  */
 
 import { execFile } from 'node:child_process';
-import { realpath, stat } from 'node:fs/promises';
+import { readlink, realpath, stat } from 'node:fs/promises';
 import { dirname, sep } from 'node:path';
 import { promisify } from 'node:util';
 
@@ -40,8 +40,9 @@ const rootRights = ['CAP_CHOWN', 'CAP_DAC_OVERRIDE', 'CAP_FOWNER', 'CAP_KILL', '
  */
 const hiddenAnyway = ['/run', '/var/run'];
 
-/** What programs need of it: how names are resolved, and where all programs are (NixOS). */
+/** What programs need of it: how names are resolved, and where all programs are (NixOS). A link may lead there too. */
 const neededAnyway = [
+  '/etc/resolv.conf',
   '/run/systemd/resolve',
   '/run/resolvconf',
   '/run/NetworkManager/resolv.conf',
@@ -55,14 +56,17 @@ export async function makeSandboxArgs(input: SandboxInput): Promise<string[]> {
       realPaths,
     ),
   );
-  const masks = await Promise.all((hidden ?? []).map(maskOf));
+  const [masks, links] = await Promise.all([
+    Promise.all((hidden ?? []).map(maskOf)),
+    Promise.all(neededAnyway.filter((path) => hiddenAnyway.some((folder) => isInside(path, folder))).map(linkAt)),
+  ]);
   const mounts: Mount[] = [
     { path: '/tmp', args: ['--bind', input.tempDir, '/tmp'] },
     { path: '/var/tmp', args: ['--tmpfs', '/var/tmp'] },
     ...(readable ?? []).map((path) => ({ path, args: ['--ro-bind', path, path] })),
     ...(writable ?? []).map((path) => ({ path, args: ['--bind', path, path] })),
     ...(sealed ?? []).map((path) => ({ path, args: ['--ro-bind', path, path] })),
-    ...masks.filter((mask) => mask !== null),
+    ...[...masks, ...links].filter((mount) => mount !== null),
   ];
   return [
     ...['--unshare-pid', '--unshare-ipc', '--die-with-parent'],
@@ -111,6 +115,12 @@ async function realPaths(paths: string[]): Promise<string[]> {
 }
 
 type Mount = { path: string; args: string[] };
+
+/** A link below a folder that is covered is made again; what it leads to is bound where that is. */
+async function linkAt(path: string): Promise<Mount | null> {
+  const target = await readlink(path).catch(() => null);
+  return target === null ? null : { path, args: ['--symlink', target, path] };
+}
 
 async function maskOf(path: string): Promise<Mount | null> {
   const found = await stat(path).catch(() => null);

@@ -11,6 +11,7 @@ import { type Listening, listen } from '../http/server.ts';
 import { codeOf } from '../lib/error-code.ts';
 import { createLog, type Log } from '../lib/log.ts';
 import { createRuntime, type Runtime } from '../runtime.ts';
+import { serverFiles } from '../server-files.ts';
 import { findMount, judgeMount } from '../store/volume/mount.ts';
 import { forbidCoreDumps, refuseDebugger } from './own-process.ts';
 import { decideOnSignal } from './stop-signals.ts';
@@ -67,13 +68,13 @@ async function checkManagedMcp({ orgDir }: Config, env: NodeJS.ProcessEnv): Prom
 }
 
 /** A sandbox that need not be is looked for when the server listens. */
-async function checkSandbox({ sandbox }: Config): Promise<Fault[]> {
-  if (sandbox !== 'on') return [];
-  const { probeSandbox } = await import('../agent/sandbox.ts');
-  const probe = await probeSandbox();
+async function checkSandbox(config: Config): Promise<Fault[]> {
+  if (config.sandbox !== 'on') return [];
+  const { probeAgentSandbox } = await import('../agent/confinement.ts');
+  const probe = await probeAgentSandbox({ ...config, ...serverFiles(config) });
   if (probe.works) return [];
   const fix = `there is none: ${probe.reason}; install bubblewrap and let it make namespaces, or set auto or off`;
-  return [{ variable: 'SANDBOX', value: sandbox, fix }];
+  return [{ variable: 'SANDBOX', value: config.sandbox, fix }];
 }
 
 async function checkMount({ storeDir }: Config): Promise<{ faults: Fault[]; warnings: string[] }> {

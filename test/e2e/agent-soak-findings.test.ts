@@ -3,7 +3,6 @@
 import { getEventListeners } from 'node:events';
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, expect, test, vi } from 'vitest';
 import { processFoldersIn } from '../../src/agent/process-folder.ts';
 import { signalClaude } from '../support/agent-processes.ts';
@@ -40,26 +39,6 @@ test('a spare that dies is replaced, and its session is nobody’s', async () =>
   const sessionId = host.agent.newSessionId();
   expect(readdirSync(processFoldersIn('/tmp'))).toContain(sessionId);
   expect(await host.run('hello', { sessionId })).toMatchObject({ text: 'Yes.' });
-});
-
-test('spares that die one after another are not replaced before the next conversation', async () => {
-  await using host = await startWarmHost({ warm: { spares: 1 } });
-  await host.agent.keepSpares();
-  await host.untilSpares(1);
-  const [first] = await host.claudes();
-  await signalClaude(host, 'SIGKILL');
-  await until('another is there', async () => {
-    const claudes = await host.claudes();
-    return host.agent.health().warm === 1 && claudes.length === 1 && claudes[0] !== first;
-  });
-
-  await signalClaude(host, 'SIGKILL');
-  await until('it is gone', async () => (await host.claudes()).length === 0 && host.agent.health().warm === 0);
-  // Twice as long as the next one would have waited.
-  await sleep(500);
-  expect(await host.claudes()).toEqual([]);
-  host.agent.newSessionId();
-  await host.untilSpares(1);
 });
 
 test('a spare that is still starting makes way for a run that starts a process of its own', async () => {

@@ -1,20 +1,23 @@
-/** The checks of what the agent needs: its program, which really starts, and the organisation's MCP servers. */
+/** The checks of what the agent needs: its program, which really starts, its sandbox, and the organisation's MCP servers. */
 
 import { execFile } from 'node:child_process';
 import { access, constants, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { probeAgentSandbox } from '../../agent/confinement.ts';
 import { readManagedMcp } from '../../agent/managed-mcp.ts';
 import { findProgram, programPackages } from '../../agent/program.ts';
 import type { Config, Env } from '../../config.ts';
-import { type Check, type Finding, fail, ok, skip } from './finding.ts';
+import { serverFiles } from '../../server-files.ts';
+import { type Check, type Finding, fail, ok, skip, warn } from './finding.ts';
 
 const run = promisify(execFile);
 
 export function agentChecks({ env, config }: { env: Env; config: Config }): Check[] {
   return [
     { name: 'claude', run: async () => [await checkProgram(env, findProgram())] },
+    { name: 'sandbox', run: async () => [await checkSandbox(config)] },
     { name: 'MCP servers', run: async () => [await checkManagedMcp(env, config)] },
   ];
 }
@@ -50,6 +53,14 @@ function whyNot(error: unknown): string {
   if (has('killed') === true)
     return `has not told its version in ${versionMs / 1000} s: is there enough memory and processor time?`;
   return `does not run: ${error instanceof Error ? error.message : String(error)}`;
+}
+
+async function checkSandbox(config: Config): Promise<Finding> {
+  if (config.sandbox === 'off') return skip('SANDBOX is off');
+  const probe = await probeAgentSandbox({ ...config, ...serverFiles(config) });
+  if (probe.works) return ok('bubblewrap works');
+  const text = `there is none: ${probe.reason}; install bubblewrap and let it make namespaces`;
+  return config.sandbox === 'on' ? fail(`${text}, or set SANDBOX=auto`) : warn(text);
 }
 
 async function checkManagedMcp(env: Env, { orgDir }: Config): Promise<Finding> {

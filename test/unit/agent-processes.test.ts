@@ -1,0 +1,102 @@
+/** Which processes are started and when, counted, with stand-ins for the processes: spares that die, and those that make way. */
+
+import { pino } from 'pino';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import type { LiveProcess, Wanted } from '../../src/agent/live-process.ts';
+import { Processes } from '../../src/agent/processes.ts';
+import { makeStartSlots } from '../../src/agent/start-slots.ts';
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+/** Longer than any spare waits to be made. */
+const longMs = 10_000;
+
+test('spares that die one after another are not replaced before the next conversation', async () => {
+  const { processes, started } = makeProcesses({ spares: 1 });
+  await processes.keepSpares();
+  await vi.advanceTimersByTimeAsync(longMs);
+  started[0]?.die();
+  await vi.advanceTimersByTimeAsync(longMs);
+  expect(started).toHaveLength(2);
+
+  started[1]?.die();
+  await vi.advanceTimersByTimeAsync(longMs);
+  expect(started).toHaveLength(2);
+  processes.newSessionId();
+  await vi.advanceTimersByTimeAsync(longMs);
+  expect(started).toHaveLength(3);
+  await processes.stop();
+});
+
+test('a spare that dies long after the one before is replaced', async () => {
+  const { processes, started } = makeProcesses({ spares: 1 });
+  await processes.keepSpares();
+  for (const count of [1, 2, 3]) {
+    await vi.advanceTimersByTimeAsync(10 * 60_000);
+    expect(started).toHaveLength(count);
+    started.at(-1)?.die();
+  }
+  await processes.stop();
+});
+
+test('a spare whose wishes are still being read is not started beside a run’s process', async () => {
+  const reading = Promise.withResolvers<void>();
+  const ready = Promise.withResolvers<boolean>();
+  const { processes, started } = makeProcesses({ spares: 1 }, { reading: reading.promise, ready: ready.promise });
+  const kept = processes.keepSpares();
+  const taken = processes.take(wantedFor('a run'), new AbortController().signal);
+  await vi.advanceTimersByTimeAsync(longMs);
+  reading.resolve();
+  await kept;
+  await vi.advanceTimersByTimeAsync(longMs);
+  expect(started.map(({ sessionId }) => sessionId)).toEqual(['a run']);
+
+  ready.resolve(true);
+  expect(await taken).toMatchObject({ kind: 'taken' });
+  await vi.advanceTimersByTimeAsync(longMs);
+  expect(started).toHaveLength(2);
+  await processes.stop();
+});
+
+type Started = { sessionId: string; die: () => void };
+
+function makeProcesses(
+  limits: { spares: number },
+  { reading, ready }: { reading?: Promise<void>; ready?: Promise<boolean> } = {},
+): { processes: Processes; started: Started[] } {
+  const started: Started[] = [];
+  const processes = new Processes({
+    limits: { ...limits, conversations: 4, idleMs: 10 * longMs, maxProcesses: 4, promiseMs: longMs / 10 },
+    slots: makeStartSlots(2),
+    wantedBySpare: async (sessionId) => {
+      await reading;
+      return wantedFor(sessionId);
+    },
+    start: async ({ session }) => {
+      const over = Promise.withResolvers<void>();
+      started.push({ sessionId: session.id, die: over.resolve });
+      return standIn(session.id, over, ready);
+    },
+    log: pino({ level: 'silent' }),
+  });
+  return { processes, started };
+}
+
+/** As much of a process as `Processes` asks of it. */
+function standIn(sessionId: string, over: PromiseWithResolvers<void>, ready = Promise.resolve(true)): LiveProcess {
+  const process = {
+    pid: null,
+    ready,
+    over: over.promise,
+    complaints: '',
+    rehearse: async () => {},
+    kill: over.resolve,
+  };
+  const end = async () => over.resolve();
+  return { sessionId, process, end, fits: async () => true } as unknown as LiveProcess;
+}
+
+function wantedFor(id: string): Wanted {
+  return { session: { id }, spec: { once: false } } as Wanted;
+}
