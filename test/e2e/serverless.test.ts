@@ -2,8 +2,8 @@
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, symlinkSync } from 'node:fs';
-import { join } from 'node:path';
+import { cpSync, readFileSync, realpathSync, symlinkSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
@@ -83,7 +83,12 @@ test('a run that passes its time limit says so, and nothing of it is there when 
   const { conversation_id } = await chat(instance, { message: 'hello' });
   const message = asCommand('setsid sleep 4711 & sleep 4712');
   const late = chat(instance, { message, conversation_id, max_execution_ms: 3_000 });
-  await until('the command runs', () => instance.processes().filter((name) => name === 'sleep').length === 2);
+  let isOver = false;
+  void late.finally(() => {
+    isOver = true;
+  });
+  // On a machine that is busy enough the limit is there first.
+  await until('the command runs', () => isOver || count(instance.processes(), 'sleep') === 2);
   expect(await late).toMatchObject({ status: 'timeout', conversation_id });
   expect(instance.processes()).not.toContain('sleep');
   expect(await chat(instance, { message: 'go on', conversation_id })).toMatchObject({ status: 'success' });
@@ -98,7 +103,7 @@ test('an instance that is ended while it streams keeps what was said, and the ne
   const ending = instance.terminate();
   const last = (await collect(frames)).at(-1);
   expect(last).toMatchObject({ event: 'done', data: { status: 'error', error_code: 'run_cancelled', result: 'Yes.' } });
-  const t0=Date.now(); expect(await ending).toEqual({ code: 0, inTime: true, left: [] }); console.log('after done', Date.now()-t0);
+  expect(await ending).toEqual({ code: 0, inTime: true, left: [] });
   stall.release();
 
   const { conversation_id } = chatAnswer.parse(last?.data);
@@ -131,10 +136,14 @@ test('an instance that is lost in the middle of a task loses nothing: the next g
 
 test('a second instance serves what a frozen one has answered, and each knows what the other has said', async () => {
   const first = await start();
-  const { conversation_id } = await chat(first, { message: 'said on the first' });
+  const told = (await collect(first.stream({ message: 'said on the first' }))).at(-1);
+  const { conversation_id } = chatAnswer.parse(told?.data);
+  // Frozen as it is, it is not taken for one that is at work, for which the next would wait.
+  expect(onLease()).toBe('idle');
   const second = await start();
   await chat(second, { message: 'said on the second', conversation_id });
   expect(JSON.stringify(model.requests().at(-1)?.body.messages)).toContain('said on the first');
+  expect(onLease()).toBe('idle');
   await chat(first, { message: 'said on the first again', conversation_id });
   expect(JSON.stringify(model.requests().at(-1)?.body.messages)).toContain('said on the second');
   await Promise.all([first.cut(), second.cut()]);
@@ -158,6 +167,10 @@ async function chat(instance: Instance, body: object): Promise<z.infer<typeof ch
   return chatAnswer.parse(answer.body);
 }
 
+function count(names: string[], name: string): number {
+  return names.filter((each) => each === name).length;
+}
+
 function contents(body: object): string[] {
   const { messages } = z.object({ messages: z.array(z.looseObject({ content: z.string() })) }).parse(body);
   return messages.map(({ content }) => content);
@@ -168,6 +181,12 @@ function onVolume(conversationId: string): string[] {
   using db = new DatabaseSync(join(lambda.volume, 'store/messages.db'), { readOnly: true });
   const rows = db.prepare('select content from messages where conversation_id = ? order by rowid').all(conversationId);
   return rows.map(({ content }) => String(content));
+}
+
+/** What the instance that has the volume says of itself. */
+function onLease(): unknown {
+  const generation = dirname(realpathSync(join(lambda.volume, 'store/messages.db')));
+  return JSON.parse(readFileSync(join(generation, 'lease'), 'utf8')).state;
 }
 
 function localTime(ms: number): string {
