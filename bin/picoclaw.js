@@ -18,7 +18,9 @@ if (Number(found.split('.')[0]) < needed) {
       ').\n' +
       'Install a newer one (https://nodejs.org), or have npm bring one: npx -p node@' +
       needed +
-      ' -p picoclaw picoclaw\n',
+      ' node ' +
+      process.argv[1] +
+      '\n',
   );
   process.exitCode = 1;
 } else {

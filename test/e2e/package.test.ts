@@ -149,7 +149,7 @@ describe('picoclaw', () => {
     const { status, stdout, stderr } = spawnSync(older.path, [program, '--version'], { encoding: 'utf8' });
     expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
     expect(stderr).toMatch(`picoclaw: needs Node 24 or newer; this is ${older.version} (`);
-    expect(stderr).toContain('npx -p node@24 -p picoclaw picoclaw');
+    expect(stderr).toContain(`npx -p node@24 node ${program}\n`);
     expect(manifest.engines.node).toBe('>=24');
   });
 });

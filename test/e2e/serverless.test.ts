@@ -6,7 +6,7 @@ import { cpSync, readFileSync, realpathSync, symlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { collect } from '../support/frames.ts';
 import { createLambda, type Instance, type Lambda, secrets } from '../support/lambda.ts';
@@ -16,6 +16,9 @@ import { chatAnswer } from '../support/server.ts';
 import { sharedFolder, temporaryFolder } from '../support/temporary-folder.ts';
 import { until } from '../support/until.ts';
 import { changeVolume } from '../support/volume-change.ts';
+
+// Each starts several servers, every one with a new claude process.
+vi.setConfig({ testTimeout: 120_000 });
 
 const root = join(import.meta.dirname, '../..');
 const app = join(sharedFolder(), 'app');
@@ -82,7 +85,7 @@ test('a run that passes its time limit says so, and nothing of it is there when 
   const instance = await start();
   const { conversation_id } = await chat(instance, { message: 'hello' });
   const message = asCommand('setsid sleep 4711 & sleep 4712');
-  const late = chat(instance, { message, conversation_id, max_execution_ms: 3_000 });
+  const late = chat(instance, { message, conversation_id, max_execution_ms: 2_000 });
   let isOver = false;
   void late.finally(() => {
     isOver = true;
