@@ -2,19 +2,19 @@
  * Bundles the server into `dist/` (or the folder that is given), for production: `node dist/main.js`.
  *
  * `main.js` stays tiny and loads the command, which loads what it needs before the server listens, and the rest after that. The
- * Agent SDK is not bundled: it finds its program beside itself in node_modules. What each of the settings below is worth is in
- * docs/adr/0025-cold-start.md.
+ * Agent SDK is not bundled: it finds its program beside itself in node_modules. All else is, and needs no package to be installed
+ * (docs/adr/0030-the-npm-package.md). What each of the settings below is worth is in docs/adr/0025-cold-start.md.
  */
 
-import { readFile, rm } from 'node:fs/promises';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { isBuiltin } from 'node:module';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build, type Plugin } from 'esbuild';
+import { build, type Metafile, type Plugin } from 'esbuild';
 
 const outdir = process.argv[2] ?? 'dist';
 await rm(outdir, { recursive: true, force: true });
-await build({
+const { metafile } = await build({
   entryPoints: ['src/main.ts'],
   outdir,
   bundle: true,
@@ -27,10 +27,12 @@ await build({
   lineLimit: 160,
   legalComments: 'external',
   sourcemap: 'linked',
-  external: ['@anthropic-ai/claude-agent-sdk', '@copilotkit/aimock', 'eventsource-parser', 'pino-pretty'],
+  external: ['@anthropic-ai/claude-agent-sdk'],
   plugins: [builtinModules(), zodMini(), withoutLocales()],
   logLevel: 'warning',
+  metafile: true,
 });
+await writeFile(join(outdir, 'licenses.txt'), await licensesOf(metafile));
 
 /**
  * Of a module of its own that is imported, node reads each export, and with some it loads what nothing needs before the server
@@ -87,4 +89,21 @@ function withoutLocales(): Plugin {
       onLoad({ filter: /./, namespace }, () => ({ contents: 'export {};' }));
     },
   };
+}
+
+/** Of each package that is in the bundle: most licences want to be passed on with the code. */
+async function licensesOf({ outputs }: Metafile): Promise<string> {
+  const inputs = Object.values(outputs).flatMap((output) => Object.keys(output.inputs));
+  const packages = inputs.flatMap(
+    (input) => /^(?:[^:]+:)?(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(input)?.[1] ?? [],
+  );
+  const folders = new Set(packages.map((folder) => relative('.', folder)));
+  return (await Promise.all([...folders].sort().map(licenseOf))).join('\n');
+}
+
+async function licenseOf(folder: string): Promise<string> {
+  const { name, version, license } = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8'));
+  const file = (await readdir(folder)).find((entry) => /^(licen[cs]e|copying)/i.test(entry));
+  const text = file === undefined ? '' : await readFile(join(folder, file), 'utf8');
+  return `${name} ${version} (${license})\n\n${text.trim()}\n`;
 }

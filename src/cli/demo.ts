@@ -95,7 +95,7 @@ export async function demo(env: NodeJS.ProcessEnv, write: Say): Promise<number> 
 
   line(`\nThat was all over HTTP. To try it yourself${hasKey ? '' : ' with a real key'}:`);
   line(`
-  ANTHROPIC_API_KEY=sk-ant-... HOST=127.0.0.1 STORE_DIR=./data/store MEMORY_DIR=./data/memory npm start
+  ANTHROPIC_API_KEY=sk-ant-... HOST=127.0.0.1 STORE_DIR=./data/store MEMORY_DIR=./data/memory ${startCommand}
 
   curl -N http://127.0.0.1:9000/chat -H 'content-type: application/json' \\
     -d '{"message": "Hello! What can you do?", "stream": true}'
@@ -124,6 +124,9 @@ export async function demo(env: NodeJS.ProcessEnv, write: Say): Promise<number> 
     return done;
   }
 }
+
+/** Of the sources, or of the package. */
+const startCommand = import.meta.filename.endsWith('.ts') ? 'npm start' : 'npx picoclaw';
 
 /** A task that is due later than that is not waited for. */
 const maxChecks = 30;

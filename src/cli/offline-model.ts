@@ -2,7 +2,7 @@
  * A stand-in for the model API on loopback, for `demo` without a key: scripted replies, no intelligence.
  *
  * It knows nothing but what is in the request, as the real model does: a reply that uses the name or the hobby proves
- * that the conversation reached it. It needs `@copilotkit/aimock`, a development dependency.
+ * that the conversation reached it.
  */
 
 import type { LLMock } from '@copilotkit/aimock';

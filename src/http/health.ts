@@ -91,7 +91,7 @@ export async function answerHealth({ health, stopping, settings }: HealthAnswerD
     : { status: 503, headers: { 'Retry-After': String(retryAfterS) }, body };
 }
 
-export function toHealthResponse(
+function toHealthResponse(
   report: HealthReport,
   input: { settings: HealthSettings; stopping: boolean },
 ): HealthResponse {

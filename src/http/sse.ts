@@ -18,6 +18,8 @@ export type SseInput = {
   /** The last frame of a stream that cannot go on. */
   toErrorFrame: (error: unknown) => SseFrame;
   heartbeatMs: number;
+  /** The stream ends, after its last frame, when this resolves. */
+  ended: Promise<void>;
 };
 
 export const sseHeaders = {
@@ -48,7 +50,10 @@ export function sseStream(input: SseInput): { body: ReadableStream<Uint8Array>; 
         const result = await Promise.race([reading, beat.elapsed]);
         if (result === 'elapsed') return ': heartbeat\n\n';
         reading = null;
-        if (result.done) return null;
+        if (result.done) {
+          await input.ended;
+          return null;
+        }
         lastNumber = result.value.number;
         const frame = toFrame(result.value.event);
         if (frame) return renderFrame(lastNumber, frame);

@@ -27,7 +27,7 @@ export type RunsDeps = ExecuteDeps & {
   /** How long a task stays claimed after its instance was last heard of. */
   leaseMs: number;
   /** Keeps the store open for a run that goes on after the request that began it; the function ends that. */
-  hold: () => () => void;
+  hold: () => () => Promise<void>;
   /** Called when a run of a task has ended. */
   onTaskRunEnded: () => void;
 };
@@ -52,6 +52,8 @@ export type LiveRun = {
   id: string;
   events: EventLog;
   outcome: Promise<RunOutcome>;
+  /** Resolves, after it, when nothing of the run is left to do. Never rejects. */
+  ended: Promise<void>;
 };
 
 export type LiveChat = LiveRun & { conversationId: string };
@@ -170,28 +172,19 @@ export class Runs {
     const release = this.#deps.hold();
     const events = new EventLog();
     const outcome = executeRun(this.#deps, { accepted, options, signal: abort.signal }, events);
-    const active: ActiveRun = {
-      id: run.id,
-      conversationId: run.conversationId,
-      events,
-      abort,
-      // A rejected outcome has been logged and is in the event log; here only the end matters.
-      ended: outcome.then(
-        () => undefined,
-        () => undefined,
-      ),
-    };
-    this.#active.set(run.id, active);
-    // It was accepted just before the shutdown, and its first sync outlasted the grace period.
-    if (this.#graceIsOver) abortWith('shutdown');
-    void active.ended.then(() => {
+    const end = async () => {
       clearTimeout(deadline);
       lease?.stop();
       this.#active.delete(run.id);
-      release();
       if (claim !== null) this.#deps.onTaskRunEnded();
-    });
-    return { id: run.id, events, outcome };
+      await release();
+    };
+    // A rejected outcome has been logged and is in the event log; here only the end matters.
+    const ended = outcome.then(end, end);
+    this.#active.set(run.id, { id: run.id, conversationId: run.conversationId, events, abort, ended });
+    // It was accepted just before the shutdown, and its first sync outlasted the grace period.
+    if (this.#graceIsOver) abortWith('shutdown');
+    return { id: run.id, events, outcome, ended };
   }
 
   async #accept(input: StartRun) {

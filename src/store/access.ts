@@ -41,6 +41,7 @@ const maxWaitMs = 8_000;
 const lookAgainMs = 100;
 /** A start that takes longer goes on beside the server, which says meanwhile what it waits for. */
 const maxStartMs = 20_000;
+const maxTellingMs = 250;
 /** What was read in vain is read again this often. */
 const maxReads = 3;
 const firstStandbyMs = 1_000;
@@ -117,9 +118,13 @@ export class StoreAccess implements Volume {
     return true;
   }
 
-  /** What was begun in a use goes on after it: until the function is called. */
-  hold(): () => void {
-    return this.#uses.begin('writes');
+  /** What was begun in a use goes on after it: until the function is called, which resolves when others are told. */
+  hold(): () => Promise<void> {
+    const leave = this.#uses.begin('writes');
+    return () => {
+      leave();
+      return this.#told();
+    };
   }
 
   async sync(): Promise<void> {
@@ -181,7 +186,17 @@ export class StoreAccess implements Volume {
       throw error;
     } finally {
       leave();
+      await this.#told();
     }
+  }
+
+  /**
+   * With the answer this instance may be frozen, for ever: whoever comes next must not take it for one that is at work. They would
+   * only wait, so a volume that is slow is not waited for.
+   */
+  async #told(): Promise<void> {
+    const { tenure } = this.#opened ?? {};
+    if (tenure !== undefined) await within(maxTellingMs, tenure.told());
   }
 
   async #enter(kind: Use): Promise<() => void> {

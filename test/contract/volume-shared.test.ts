@@ -112,13 +112,13 @@ describe('an instance that is at work', () => {
   it('keeps the volume while what it began goes on after the request', async () => {
     const place = makePlace();
     const a = await startMachine(place, 'a');
-    let letGo: () => void = () => undefined;
+    let letGo = async (): Promise<void> => undefined;
     await a.access.use('writes', async () => {
       letGo = a.access.hold();
     });
     const b = await startMachine(place, 'b');
     expect(b.access.status().owner).toMatch(/^a:/);
-    letGo();
+    await letGo();
     expect(await b.read()).toEqual([]);
   });
 });
@@ -203,7 +203,7 @@ describe('an instance that has lost the volume', () => {
     const letGo = a.access.hold();
     await exchange(a.store);
     const b = await startMachine(place, 'b', { self: a.self });
-    letGo();
+    await letGo();
     expect(await a.access.stop()).toBe(true);
     expect(await b.read()).toEqual([]);
   });

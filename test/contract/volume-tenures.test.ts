@@ -38,7 +38,7 @@ describe('a new tenure', () => {
     // In standby from its start on: it takes the volume by itself.
     const a = await startMachine(place, 'a');
     expect(a.calls.open).toBe(0);
-    letGo();
+    await letGo();
     await expect.poll(() => a.calls.open, { timeout: 10_000 }).toBe(1);
     const [isIn, goOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
     const crossing = a.access.use('writes', async () => {
@@ -97,7 +97,7 @@ describe('a new tenure', () => {
     waiting.catch(() => undefined);
     await a.access.stop();
     const baton = batonOf(place);
-    letGo();
+    await letGo();
     await expect(waiting).rejects.toMatchObject({ code: 'shutting_down' });
     await sleep(longerThanStandbyMs);
     expect(a.calls).toEqual({ lost: 0, open: 0 });

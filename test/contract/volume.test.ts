@@ -118,7 +118,7 @@ describe('what was synced', () => {
     const letGo = a.access.hold();
     const { conversation } = await exchange(a.store);
     expect(conversationsOn(place)).toEqual([]);
-    letGo();
+    await letGo();
     expect(await a.access.stop()).toBe(true);
     expect(conversationsOn(place)).toEqual([conversation.id]);
     expect(await a.access.stop()).toBe(true);

@@ -88,7 +88,7 @@ describe('a start that cannot succeed', () => {
 
   it.each(['serv', 'toString', 'constructor'])('knows its commands, of which %s is none', async (command) => {
     const { code, stderr } = await runServer(serverEnv(dir, model.url), [command]);
-    expect(code).toBe(1);
+    expect(code).toBe(2);
     expect(stderr).toContain(`no command "${command}"`);
     expect(stderr).toContain('serve');
   });

@@ -16,9 +16,9 @@ import { ElicitResultSchema, ErrorCode, McpError, SubscribeRequestSchema } from 
 import { z } from 'zod';
 import type { McpServer as McpServerOption } from '../../src/domain/run.ts';
 
-export const pixel = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==';
+const pixel = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==';
 
-export function makeFullServer(): McpServer {
+function makeFullServer(): McpServer {
   const server = new McpServer(
     { name: 'full', title: 'Everything', version: '1.2.3', websiteUrl: 'https://example.com/full' },
     {

@@ -61,7 +61,7 @@ export type InstanceDeps = {
   store: Store;
   volume: { status(): StoreHealth; sync(): Promise<void> };
   useStore: UseStore;
-  hold: () => () => void;
+  hold: () => () => Promise<void>;
   /** Without them there are none. */
   skills?: Skills;
   clock: Clock;

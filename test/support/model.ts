@@ -79,6 +79,8 @@ export type Model = {
   arrival(index: number): Promise<ModelRequest>;
   /** Faults are tried in the order of their making; one request meets at most one. */
   fault(fault: Fault): FaultHandle;
+  /** Closes the connections that wait for a request. */
+  hangUp(): void;
   stop(): Promise<void>;
 };
 
@@ -129,6 +131,7 @@ export async function startModel(input: { chunkSize?: number } = {}): Promise<Mo
       faults.push({ fault, left: fault.times ?? 1, reached: reached.resolve, released: released.promise });
       return { reached: reached.promise, release: released.resolve };
     },
+    hangUp: () => server.closeIdleConnections(),
     stop: async () => {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));

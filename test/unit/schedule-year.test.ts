@@ -88,7 +88,7 @@ const noVolume: Pick<InstanceDeps, 'volume' | 'useStore' | 'hold'> = {
     sync: async () => undefined,
   },
   useStore: (_, work) => work(),
-  hold: () => () => undefined,
+  hold: () => async () => undefined,
 };
 
 async function startYear(folder: string) {

@@ -25,7 +25,7 @@ export function agentChecks({ env, config }: { env: Env; config: Config }): Chec
 const versionMs = 20_000;
 
 /** With a home of its own, so that it leaves nothing behind, and without a key. */
-export async function checkProgram(env: Env, path: string | null): Promise<Finding> {
+async function checkProgram(env: Env, path: string | null): Promise<Finding> {
   if (path === null)
     return fail(`the agent's program is not installed: install ${programPackages().join(' or ')} (npm ci)`);
   const home = await mkdtemp(join(tmpdir(), 'picoclaw-doctor-'));

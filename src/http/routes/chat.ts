@@ -127,6 +127,7 @@ function answerStream(
   };
   const { body, end } = sseStream({
     events: run.events.read(),
+    ended: run.ended,
     toFrame: (event) => {
       if (event.type === 'done') entry.runStatus = event.outcome.status;
       return toFrame(event, input);

@@ -123,6 +123,11 @@ export class LeaseFile {
     return this.#write();
   }
 
+  /** Resolves when what was said last is written. */
+  written(): Promise<void> {
+    return this.#writing ?? Promise.resolve();
+  }
+
   /** Never rejects: at worst somebody waits in vain, or does not. A write under way is followed by one of the latest state. */
   #write(): Promise<void> {
     this.#isWritten = false;

@@ -143,6 +143,11 @@ export class Tenure {
     this.#watch = isInUse ? setInterval(() => void this.look().catch(() => undefined), watchMs) : null;
   }
 
+  /** Resolves when others can see it. */
+  told(): Promise<void> {
+    return this.#lease.written();
+  }
+
   /** What is on local disk cannot be relied on. */
   giveUp(reason: string): void {
     this.#lose(new TenureOver(reason, 'given up'));

@@ -8,7 +8,7 @@
  */
 
 export const walHeaderBytes = 32;
-export const frameHeaderBytes = 24;
+const frameHeaderBytes = 24;
 
 export type Checksum = readonly [number, number];
 
