@@ -244,7 +244,8 @@ class Life {
         WARM_CONVERSATIONS: String(kept),
         WARM_SPARES: String(spares),
         WARM_IDLE_MS: '60000',
-        NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(probe)}`,
+        // The first as in production.
+        NODE_OPTIONS: `--max-semi-space-size=16 --import=data:text/javascript,${encodeURIComponent(probe)}`,
         SOAK_PROBE_FILE: join(dir, 'probe.json'),
       },
     });
