@@ -38,7 +38,7 @@ describe.each(documents)('$path', (document) => {
   });
 
   if (blocks.some(({ use }) => use.kind === 'run'))
-    describe.skipIf(missing.length > 0)(`run (without ${programs.join(', ')}: skipped)`, () => runs(document));
+    describe.skipIf(missing.length > 0)(`run, with ${programs.join(', ')}`, () => runs(document));
 
   for (const block of blocks)
     if (block.use.kind === 'parse')

@@ -104,7 +104,8 @@ export function openTerminal(input: { dir: string; env: Record<string, string> }
       shell.stdin.end();
       await gone;
       if (server === null || server.exitCode !== null || server.pid === undefined) return;
-      const ended = once(server, 'exit');
+      // Not only npm: whoever has its output open is the server.
+      const ended = once(server, 'close');
       process.kill(-server.pid, 'SIGTERM');
       await ended;
     },
