@@ -14,10 +14,12 @@ import { groups } from '../src/config/settings.ts';
 import { catalogue } from '../src/domain/problem.ts';
 import { makeOpenApiDocument } from '../src/http/openapi.ts';
 import { routes } from '../src/http/routes/openapi.ts';
+import { renderEnvExample } from './env-example.ts';
 
 const root = join(import.meta.dirname, '..');
 
 const files: Record<string, () => string> = {
+  '.env.example': () => renderEnvExample(groups),
   'docs/configuration.md': renderConfiguration,
   'docs/errors.md': renderErrors,
   'docs/api/openapi.json': () => `${JSON.stringify(makeOpenApiDocument(routes, manifest.version), null, 2)}\n`,

@@ -1,28 +1,20 @@
 /** What `npm run build` makes is what runs in production: it starts, serves and ends as the sources do. */
 
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { chmodSync, cpSync, globSync, statSync, symlinkSync } from 'node:fs';
+import { chmodSync, globSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, it } from 'vitest';
 import { z } from 'zod';
+import { installBundle } from '../support/bundle.ts';
 import { startModel } from '../support/model.ts';
 import { post, runServer, startServer } from '../support/server.ts';
 import { sharedFolder } from '../support/temporary-folder.ts';
 import { until } from '../support/until.ts';
 
-const root = join(import.meta.dirname, '../..');
-/** As it is installed: nothing of it is in the sources' folder. */
 const app = join(sharedFolder(), 'app');
 const entry = join(app, 'dist/main.js');
 const noModel = { url: 'http://127.0.0.1:1' };
 
-beforeAll(async () => {
-  const building = spawn(process.execPath, ['scripts/build.ts', join(app, 'dist')], { cwd: root, stdio: 'inherit' });
-  expect(await once(building, 'exit')).toEqual([0, null]);
-  cpSync(join(root, 'built-in-skills'), join(app, 'built-in-skills'), { recursive: true });
-  symlinkSync(join(root, 'node_modules'), join(app, 'node_modules'));
-}, 60_000);
+beforeAll(() => installBundle(app), 60_000);
 
 it('the bundle answers, runs tasks, has its skills, and serves its tools', { timeout: 120_000 }, async () => {
   const model = await startModel();
