@@ -153,6 +153,19 @@ describe('the doctor finds', () => {
     expect(of('claude')).toMatchObject([{ status: 'ok' }]);
   });
 
+  it('a sandbox that is wanted and cannot be', async () => {
+    // Where there is no bubblewrap.
+    const path = join(process.execPath, '..');
+    const env = (SANDBOX: string) => ({ PATH: path, SANDBOX });
+    const [on, auto, off] = await Promise.all(
+      ['on', 'auto', 'off'].map((each) => doctor(temporaryFolder(), env(each))),
+    );
+    const text = expect.stringContaining('bubblewrap (bwrap) is not installed');
+    expect(on?.of('sandbox')).toMatchObject([{ status: 'fail', text }]);
+    expect(auto?.of('sandbox')).toMatchObject([{ status: 'warn', text }]);
+    expect(off?.of('sandbox')).toMatchObject([{ status: 'skip', text: 'SANDBOX is off' }]);
+  });
+
   it('a local database that would be on the volume, and copies nothing there', async () => {
     const dir = await usedVolume();
     const folder = join(dir, 'store/local');
@@ -283,9 +296,3 @@ describe.skipIf(!isInMemory('/dev/shm'))('a volume in memory', () => {
 function isInMemory(path: string): boolean {
   return readFileSync('/proc/self/mountinfo', 'utf8').includes(` ${path} `) && statfsSync(path).type === 0x01021994;
 }
-
-it('an unknown command is told which there are', async () => {
-  const { code, stderr } = await runServer({ PATH: process.env.PATH ?? '' }, ['docter']);
-  expect(code).toBe(1);
-  expect(stderr).toBe('picoclaw: no command "docter"; there are: serve, doctor, mcp, demo\n');
-});
