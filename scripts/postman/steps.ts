@@ -168,7 +168,7 @@ export const folders: Folder[] = [
         name: 'Stop the server',
         operationId: 'stop',
         body: { reason: 'asked for by the collection' },
-        before: ["if (pm.collectionVariables.get('allow_stop') !== 'true') pm.execution.skipRequest();"],
+        before: ["if (pm.variables.get('allow_stop') !== 'true') pm.execution.skipRequest();"],
         tests: succeeds(200),
       },
     ],
