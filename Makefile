@@ -17,10 +17,15 @@ node_modules/.package-lock.json: package.json package-lock.json
 	@$(NPM) ci --no-audit --no-fund
 	@touch $@
 
+# Heavy tools that only the tests of docs/api need.
+test/api-tools/node_modules/.package-lock.json: test/api-tools/package.json test/api-tools/package-lock.json
+	@$(NPM) ci --prefix test/api-tools --no-audit --no-fund
+	@touch $@
+
 demo: node_modules/.package-lock.json ## talk to the agent in a minute; without a key, to an offline stand-in for the model
 	@$(NPM) run --silent demo
 
-test: node_modules/.package-lock.json ## format, lint, types, generated files and every test
+test: node_modules/.package-lock.json test/api-tools/node_modules/.package-lock.json ## format, lint, types, generated files and every test
 	@$(NPM) run --silent check
 
 check: test ## the same as test

@@ -15,9 +15,11 @@ export const outboundMessage = z
   })
   .openapi('OutboundMessage', { description: 'A message that the agent sent while it worked.' });
 
-const toolUse = z
-  .strictObject({ tool: z.string(), input: z.unknown() })
-  .openapi('ToolUse', { description: 'A tool that the agent used, and what it gave to it.' });
+export const toolUse = z.strictObject({ tool: z.string(), input: z.unknown() }).openapi('ToolUse', {
+  description: 'A tool that the agent used, and what it gave to it.',
+  // An input that may be anything would count as one that may be absent.
+  required: ['tool', 'input'],
+});
 
 export const answerStatus = z.enum(['success', 'timeout', 'error']).openapi({
   description: '`error` also for a run that a shutdown ended; `error_code` tells which.',
@@ -32,7 +34,7 @@ export const usage = z
     cache_read_input_tokens: z.int(),
     cache_creation_input_tokens: z.int(),
   })
-  .openapi({ description: 'Tokens of the whole run, as the model API counted them.' });
+  .openapi('Usage', { description: 'Tokens of the whole run, as the model API counted them.' });
 
 export const costUsd = z.number().openapi({ description: "An estimate by the Agent SDK's price list." });
 export const numTurns = z.int().openapi({ description: 'Round trips to the model.' });

@@ -22,5 +22,5 @@ export const mcpServers = z.record(serverName, z.union([describedHttpServer, des
   description:
     'MCP servers for this run, by name (1 to 64 letters, digits, `_`, `-`; not `picoclaw`). `type` may be left out: ' +
     '`stdio` with a `command`, else `http`.',
-  example: { search: { url: 'https://mcp.example.com/mcp', headers: { Authorization: 'Bearer …' } } },
+  example: { search: { url: 'https://mcp.example.com/mcp', headers: { Authorization: 'Bearer mcp-token' } } },
 });

@@ -30,7 +30,7 @@ export type RouteDefinition<Params, Query, Body> = {
   store?: 'reads' | 'writes';
   /** True: no token is needed. */
   open?: boolean;
-  success: Record<number, { description: string; content?: Record<string, ResponseContent> }>;
+  success: Record<number, RouteResponse>;
   /** Beside those that every such route has, `problemsOf`. */
   problems: ProblemCode[];
 };
@@ -40,7 +40,8 @@ export type AnyRouteDefinition = RouteDefinition<z.ZodObject, z.ZodObject, z.Zod
 /** An optional body that is empty is read as `{}`; of a route that takes none, no body is read. */
 export type RouteBody<Body> = { presence: 'required' | 'optional' | 'none'; schema: Body };
 
-type ResponseContent = { schema: z.ZodType; example?: unknown };
+/** Without content: it has no body. */
+export type RouteResponse = { description: string; content?: Record<string, { schema: z.ZodType }> };
 
 export const none = z.strictObject({});
 export const noBody: RouteBody<typeof none> = { presence: 'none', schema: none };

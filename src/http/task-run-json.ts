@@ -73,7 +73,7 @@ const nothingRan = z
   })
   .openapi('NothingChecked');
 
-export const checkResponse = z.union([somethingRan, nothingRan]);
+export const checkResponse = z.union([somethingRan, nothingRan]).openapi('CheckTasksResponse');
 
 export const taskRunList = z
   .strictObject({

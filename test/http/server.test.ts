@@ -16,7 +16,7 @@ describe('over a socket', () => {
   it('a message is answered as in process', async () => {
     await using app = await startApp();
     await using server = await serve(app);
-    const response = await fetch(`${server.url}/chat`, chatInit({ message: 'x' }, { 'x-request-id': 'mine' }));
+    const response = await server.fetch('/chat', chatInit({ message: 'x' }, { 'x-request-id': 'mine' }));
     expect(response.status).toBe(200);
     expect(response.headers.get('x-request-id')).toBe('mine');
     expect(response.headers.get('x-build-version')).toBe('2.0.0-test');
@@ -45,7 +45,7 @@ describe('over a socket', () => {
     await using app = await startApp();
     await using server = await serve(app);
     const hold = app.agent.hold();
-    const response = await fetch(`${server.url}/chat`, chatInit({ message: 'x', stream: true }));
+    const response = await server.fetch('/chat', chatInit({ message: 'x', stream: true }));
     expect(Object.fromEntries(response.headers)).toMatchObject({
       'content-type': 'text/event-stream; charset=utf-8',
       'cache-control': 'no-cache, no-transform',
@@ -76,8 +76,8 @@ describe('over a socket', () => {
   it('a problem before the stream is a plain one', async () => {
     await using app = await startApp();
     await using server = await serve(app);
-    const response = await fetch(
-      `${server.url}/chat`,
+    const response = await server.fetch(
+      '/chat',
       chatInit({ message: 'x', conversation_id: 'conv-nope', stream: true }),
     );
     expect(response.status).toBe(404);
@@ -91,10 +91,12 @@ describe('a client that goes away', () => {
     await using server = await serve(app);
     const hold = app.agent.hold();
     const client = new AbortController();
-    const answer = fetch(`${server.url}/chat`, {
-      ...chatInit({ message: 'x', stream }, { 'x-request-id': 'gone' }),
-      signal: client.signal,
-    }).then((response) => response.text());
+    const answer = server
+      .fetch('/chat', {
+        ...chatInit({ message: 'x', stream }, { 'x-request-id': 'gone' }),
+        signal: client.signal,
+      })
+      .then((response) => response.text());
     answer.catch(() => undefined);
     const { conversationId, signal } = await hold.reached;
     if (stream) {
@@ -136,7 +138,7 @@ describe('a client that goes away', () => {
       'POST /chat HTTP/1.1\r\nHost: x\r\nX-Request-ID: half\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"mess',
     );
     // The server has begun to read when it has answered a request that came later.
-    await fetch(`${server.url}/health`);
+    await server.fetch('/health');
     socket.destroy();
     expect(await app.requestLine('half')).toMatchObject({ client_gone: true });
     expect(app.logs().filter((line) => line.level === 'error')).toEqual([]);
@@ -160,14 +162,14 @@ describe('a body of more than 1 MB', () => {
   it('is a 413 when it declares its length, and the connection can be used again', async () => {
     await using app = await startApp();
     await using server = await serve(app);
-    const response = await fetch(`${server.url}/chat`, {
+    const response = await server.fetch('/chat', {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: Buffer.alloc(1_048_577, 0x20),
     });
     expect(response.status).toBe(413);
     await response.text();
-    expect((await fetch(`${server.url}/health`)).status).toBe(200);
+    expect((await server.fetch('/health')).status).toBe(200);
   });
 });
 
@@ -207,7 +209,7 @@ describe('what is not HTTP', () => {
     });
     expect(parseObject(body)).toMatchObject({ code: 'invalid_request', request_id: headers['x-request-id'] });
     expect(await app.requestLine(String(headers['x-request-id']))).toMatchObject({ status: 400 });
-    expect((await fetch(`${server.url}/health`)).status).toBe(200);
+    expect((await server.fetch('/health')).status).toBe(200);
   });
 
   it('and a client that resets its connection right after a CONNECT harms nobody', async () => {
@@ -218,7 +220,7 @@ describe('what is not HTTP', () => {
       socket.write('CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n', () => socket.resetAndDestroy());
       await once(socket, 'close');
     }
-    expect((await fetch(`${server.url}/health`)).status).toBe(200);
+    expect((await server.fetch('/health')).status).toBe(200);
   });
 
   it('ends a connection that is being answered without a word into the answer', async () => {
@@ -265,7 +267,7 @@ describe('listen', () => {
     await expect(listen(app.lazyApp, { host: '127.0.0.1', port: server.port })).rejects.toMatchObject({
       code: 'EADDRINUSE',
     });
-    expect((await fetch(`${server.url}/health`)).status).toBe(200);
+    expect((await server.fetch('/health')).status).toBe(200);
   });
 });
 
@@ -274,14 +276,14 @@ describe('close', () => {
     await using app = await startApp();
     await using server = await serve(app);
     const hold = app.agent.hold();
-    const response = await fetch(`${server.url}/chat`, chatInit({ message: 'x', stream: true }));
+    const response = await server.fetch('/chat', chatInit({ message: 'x', stream: true }));
     await hold.reached;
     let closed = false;
     const closing = server.close().then(() => {
       closed = true;
     });
     expect(server.close()).toBe(server.close());
-    await expect(fetch(`${server.url}/health`)).rejects.toThrow();
+    await expect(server.fetch('/health')).rejects.toThrow();
     expect(closed).toBe(false);
     hold.release();
     expect(await response.text()).toMatch(/event: done\n/);
@@ -292,7 +294,7 @@ describe('close', () => {
     await using app = await startApp();
     await using server = await serve(app);
     const hold = app.agent.hold();
-    const answer = fetch(`${server.url}/chat`, chatInit({ message: 'x' }));
+    const answer = server.fetch('/chat', chatInit({ message: 'x' }));
     const [silent, half] = [await openSocket(server), await openSocket(server)];
     half.write('GET /health HT');
     await hold.reached;

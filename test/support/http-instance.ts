@@ -13,6 +13,7 @@ import { Runs } from '../../src/runs/runs.ts';
 import type { InstalledSkills, Skills } from '../../src/skills/skills.ts';
 import type { Store } from '../../src/store/store.ts';
 import { nextDueAt } from '../../src/tasks/read.ts';
+import { checkFrames } from './api-description.ts';
 import { type Frame, readFrames } from './frames.ts';
 import type { ScriptedAgent } from './http-agent.ts';
 import { checkAgainstContract } from './http-contract.ts';
@@ -43,6 +44,8 @@ export type Instance = {
   delete(path: string): Promise<Answer>;
   stream(body: object): Promise<Frames>;
   stopReasons: (string | null)[];
+  /** As its responses must have it in their headers. */
+  build: { version: string; commit: string };
 };
 
 export type InstanceInput = {
@@ -117,14 +120,15 @@ export function makeInstance(deps: InstanceDeps, input: InstanceInput): Instance
     requestStop: (reason) => stopReasons.push(reason),
   });
   const lazyApp: LazyApp = { load: async () => app, early: makeEarlyHealth(health), log };
-  return { app, lazyApp, runs, owner, operations, stopReasons, ...makeClient(app, settings) };
+  return { app, lazyApp, runs, owner, operations, stopReasons, build: settings, ...makeClient(app, settings) };
 }
 
 function makeClient(app: HttpApp, settings: AppSettings) {
   const fetchApp = async (path: string, init: RequestInit = {}) => {
     const request = new Request(`http://localhost${path}`, init);
     const response = await app.fetch(request);
-    await checkAgainstContract(request, response, settings);
+    const sent = typeof init.body === 'string' ? init.body : undefined;
+    await checkAgainstContract({ request, sent }, response, settings);
     return response;
   };
   const send = async (path: string, init: RequestInit = {}): Promise<Answer> => {
@@ -146,7 +150,7 @@ function makeClient(app: HttpApp, settings: AppSettings) {
     delete: (path: string) => send(path, { method: 'DELETE' }),
     stream: async (body: object) => {
       const response = await fetchApp('/chat', withJson('POST', { ...body, stream: true }));
-      return Object.assign(readFrames(response), { response });
+      return Object.assign(checkFrames(readFrames(response)), { response });
     },
   };
 }

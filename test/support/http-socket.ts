@@ -7,16 +7,35 @@ import { connect, type Socket } from 'node:net';
 import { z } from 'zod';
 import { type Listening, listen } from '../../src/http/server.ts';
 import type { TestApp } from './http-app.ts';
+import { checkAgainstContract } from './http-contract.ts';
 
-export type TestServer = Listening & AsyncDisposable & { url: string };
+export type TestServer = Listening &
+  AsyncDisposable & {
+    url: string;
+    /** The response as it is, after the contract's check. */
+    fetch(path: string, init?: RequestInit): Promise<Response>;
+  };
 
 export async function serve(app: TestApp): Promise<TestServer> {
   const server = await listen(app.lazyApp, { host: '127.0.0.1', port: 0 });
-  return { ...server, url: `http://127.0.0.1:${server.port}`, [Symbol.asyncDispose]: () => server.close() };
+  const url = `http://127.0.0.1:${server.port}`;
+  return {
+    ...server,
+    url,
+    fetch: (path, init) => fetchChecked(app.build, `${url}${path}`, init),
+    [Symbol.asyncDispose]: () => server.close(),
+  };
+}
+
+async function fetchChecked(build: TestApp['build'], url: string, init: RequestInit = {}): Promise<Response> {
+  const response = await fetch(url, init);
+  const sent = typeof init.body === 'string' ? init.body : undefined;
+  await checkAgainstContract({ request: new Request(url, { method: init.method ?? 'GET' }), sent }, response, build);
+  return response;
 }
 
 /** Sends the text as it is; resolves with all that came back when the server has closed the connection. */
-export async function sendRaw(server: TestServer, text: string): Promise<string> {
+export async function sendRaw(server: Listening, text: string): Promise<string> {
   const socket = await openSocket(server);
   let received = '';
   socket.setEncoding('utf8').on('data', (data) => {
@@ -27,7 +46,7 @@ export async function sendRaw(server: TestServer, text: string): Promise<string>
   return received;
 }
 
-export async function openSocket(server: TestServer): Promise<Socket> {
+export async function openSocket(server: Listening): Promise<Socket> {
   const socket = connect(server.port, '127.0.0.1');
   socket.on('error', () => undefined);
   await once(socket, 'connect');
@@ -36,7 +55,7 @@ export async function openSocket(server: TestServer): Promise<Socket> {
 
 /** A request whose body the test writes piece by piece. */
 export function openRequest(
-  server: TestServer,
+  server: { url: string },
   input: { path: string; headers?: Record<string, string> },
 ): { request: ClientRequest; response: Promise<IncomingMessage> } {
   const request = httpRequest(`${server.url}${input.path}`, {

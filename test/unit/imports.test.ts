@@ -99,6 +99,12 @@ describe('the rooms of src/', () => {
     ]);
   });
 
+  it('load the description of the API only when somebody asks for it', () => {
+    const files = filesLoadedWith('http/app.ts');
+    expect(files).toContain('http/routes/openapi.ts');
+    expect(files.filter((file) => /examples|openapi-parts|chat-events-json|http\/openapi/.test(file))).toEqual([]);
+  });
+
   it('name every import with its file ending, as Node resolves it', () => {
     expect(imports.filter(({ specifier }) => specifier.startsWith('.') && !/\.(ts|json)$/.test(specifier))).toEqual([]);
   });
@@ -110,12 +116,21 @@ function roomOf(file: string): string {
 
 /** Packages that are loaded as soon as the file is, without a call. */
 function packagesLoadedWith(entry: string): string[] {
+  const specifiers = filesLoadedWith(entry)
+    .flatMap(importsOf)
+    .filter((specifier) => !/^(\.|node:)/.test(specifier));
+  return [...new Set(specifiers)].sort();
+}
+
+/** Files of ours that are, itself included. */
+function filesLoadedWith(entry: string): string[] {
   const files = new Set([entry]);
-  const packages = new Set<string>();
   for (const file of files)
-    for (const { specifier } of imports.filter((each) => each.file === file && !each.typeOnly && !each.lazy)) {
-      if (specifier.startsWith('.')) files.add(join(dirname(file), specifier));
-      else if (!specifier.startsWith('node:')) packages.add(specifier);
-    }
-  return [...packages].sort();
+    for (const specifier of importsOf(file).filter((each) => each.startsWith('.')))
+      files.add(join(dirname(file), specifier));
+  return [...files];
+}
+
+function importsOf(file: string): string[] {
+  return imports.filter((each) => each.file === file && !each.typeOnly && !each.lazy).map(({ specifier }) => specifier);
 }

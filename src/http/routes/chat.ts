@@ -43,20 +43,6 @@ With \`"stream": true\` the answer is \`text/event-stream\`. Every frame has an 
 | \`done\` | the response object, without \`thinking\`; the last event |
 | \`error\` | a Problem; the last event |`;
 
-const exampleStream = `id: 1
-event: start
-data: {"conversation_id":"conv-0f6a1c9e-7f3d-4a62-9a53-0d0b1a4a7c11","message_id":"msg-…","run_id":"run-…"}
-
-id: 2
-event: chunk
-data: {"text":"Three things: "}
-
-id: 3
-event: done
-data: {"status":"success","conversation_id":"conv-0f6a1c9e-7f3d-4a62-9a53-0d0b1a4a7c11","result":"Three things: ",…}
-
-`;
-
 export const chatRoute = defineRoute({
   method: 'post',
   path: '/chat',
@@ -73,10 +59,7 @@ export const chatRoute = defineRoute({
       description: 'The answer, or how the run ended without one.',
       content: {
         'application/json': { schema: chatResponse },
-        'text/event-stream': {
-          schema: z.string().openapi({ description: 'With `"stream": true`; see above.' }),
-          example: exampleStream,
-        },
+        'text/event-stream': { schema: z.string() },
       },
     },
   },

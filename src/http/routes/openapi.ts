@@ -1,7 +1,7 @@
 /** GET /openapi.json, and the list of all that it documents. */
 
 import { z } from '@hono/zod-openapi';
-import { makeOpenApiDocument, type OpenApiDocument } from '../openapi.ts';
+import type { OpenApiDocument } from '../openapi.ts';
 import { type AnyRouteDefinition, type App, addRoute, defineRoute, noBody, none } from '../route.ts';
 import { listSkillsRoute, reloadSkillsRoute } from './admin.ts';
 import { chatRoute } from './chat.ts';
@@ -56,9 +56,11 @@ export const routes: AnyRouteDefinition[] = [
 ];
 
 export function addOpenApiRoutes(app: App, { settings }: { settings: { version: string } }): void {
-  let document: OpenApiDocument | undefined;
-  addRoute(app, openApiRoute, (c) => {
-    document ??= makeOpenApiDocument(routes, settings.version);
-    return c.json(document);
+  let document: Promise<OpenApiDocument> | undefined;
+  addRoute(app, openApiRoute, async (c) => {
+    document ??= import('../openapi.ts').then(({ makeOpenApiDocument }) =>
+      makeOpenApiDocument(routes, settings.version),
+    );
+    return c.json(await document);
   });
 }

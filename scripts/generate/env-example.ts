@@ -1,11 +1,12 @@
 /** `.env.example`: every setting of the server with its description and its default, as a comment but for the two to fill in. */
 
-import type { Setting } from '../src/config/setting.ts';
+import type { Setting } from '../../src/config/setting.ts';
+import { groups } from '../../src/config/settings.ts';
 
 const toFillIn = ['ANTHROPIC_API_KEY', 'API_TOKEN'];
 const lineWidth = 120;
 
-export function renderEnvExample(groups: { title: string; settings: Setting<unknown>[] }[]): string {
+export function renderEnvExample(): string {
   const parts = groups.map(({ title, settings }) => `## ${title}\n\n${settings.map(renderSetting).join('\n\n')}`);
   return `# The settings of a server, for a file named .env. Copy it, fill in the first, and give a long random API_TOKEN
 # (\`openssl rand -hex 32\`); or let ./picoclaw.sh up make one. Nobody but you may read it: chmod 600 .env
