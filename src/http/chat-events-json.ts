@@ -48,7 +48,7 @@ const error = z
   .strictObject({ id, event: z.literal('error'), data: problemSchema })
   .openapi('ChatErrorEvent', { description: 'There is no answer; the last event.' });
 
-export const chatEvent = z
+const chatEvent = z
   .discriminatedUnion('event', [start, thinking, chunk, rewind, toolUseEvent, outbound, done, error])
   .openapi('ChatEvent', { description: 'One event of the stream, its `data` read as JSON.' });
 
