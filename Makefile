@@ -25,7 +25,12 @@ test/api-tools/node_modules/.package-lock.json: test/api-tools/package.json test
 demo: node_modules/.package-lock.json ## talk to the agent in a minute; without a key, to an offline stand-in for the model
 	@$(NPM) run --silent demo
 
-test: node_modules/.package-lock.json test/api-tools/node_modules/.package-lock.json ## format, lint, types, generated files and every test
+# The recipes' tools, which the server and the demo do not need.
+deploy/node_modules/.package-lock.json: deploy/package.json deploy/package-lock.json
+	@$(NPM) ci --no-audit --no-fund --prefix deploy
+	@touch $@
+
+test: node_modules/.package-lock.json test/api-tools/node_modules/.package-lock.json deploy/node_modules/.package-lock.json ## format, lint, types, generated files and every test
 	@$(NPM) run --silent check
 
 check: test ## the same as test
