@@ -75,14 +75,18 @@ async function look({ marker, sandbox }: Belonging): Promise<Found> {
   const pids = names.filter((name) => /^\d+$/.test(name)).map(Number);
   const others = pids.filter((pid) => pid !== process.pid);
   const [below, marks] = await Promise.all([
-    sandbox === null ? new Set<number>() : findBelow(sandbox, others),
+    sandbox === null ? nobody : findBelow(sandbox, others),
     Promise.all(others.map((pid) => isMarked(pid, marker))),
   ]);
+  const isFound = (pid: number, at: number) => marks[at] === true || below.found.has(pid);
+  const isUnsure = (pid: number, at: number) => marks[at] === 'unsure' || below.unsure.has(pid);
   return {
-    found: others.filter((pid, at) => marks[at] === true || below.has(pid)),
-    unsure: others.filter((pid, at) => marks[at] === 'unsure' && !below.has(pid)),
+    found: others.filter(isFound),
+    unsure: others.filter((pid, at) => !isFound(pid, at) && isUnsure(pid, at)),
   };
 }
+
+const nobody = { found: new Set<number>(), unsure: new Set<number>() };
 
 async function isMarked(pid: number, marker: string): Promise<boolean | 'unsure'> {
   // Not to be had of a process that is gone, is a zombie, or belongs to somebody else.
@@ -94,20 +98,29 @@ async function isMarked(pid: number, marker: string): Promise<boolean | 'unsure'
   return program === null ? false : 'unsure';
 }
 
-/** The sandbox's first process and all its descendants; none when it is gone, as they are gone with it. */
-async function findBelow(init: SandboxInit, pids: number[]): Promise<Set<number>> {
+/**
+ * The sandbox's first process and all its descendants; none when it is gone, as they are gone with it. One whose parent ended
+ * between the two looks is unsure: it has another by now.
+ */
+async function findBelow(init: SandboxInit, pids: number[]): Promise<typeof nobody> {
   const stats = new Map(await Promise.all(pids.map(async (pid) => [pid, await statOf(pid)] as const)));
-  if (stats.get(init.pid)?.startedAt !== init.startedAt) return new Set();
-  const isBelow = (pid: number): boolean => {
-    for (let at = pid, steps = 0; steps < pids.length; steps += 1) {
-      if (at === init.pid) return true;
-      const stat = stats.get(at);
-      if (stat === undefined || stat === null) return false;
-      at = stat.parent;
+  if (stats.get(init.pid)?.startedAt !== init.startedAt) return nobody;
+  const isBelow = (pid: number): boolean | 'unsure' => {
+    let at = pid;
+    for (let steps = 0; at !== init.pid && steps <= pids.length; steps += 1) {
+      const parent = stats.get(at)?.parent;
+      if (parent === undefined) return 'unsure';
+      // Of the first process of the machine, or of the container, which this process may be itself.
+      if (parent === 0 || parent === process.pid) return false;
+      at = parent;
     }
-    return false;
+    return at === init.pid;
   };
-  return new Set(pids.filter((pid) => stats.get(pid)?.isThere === true && isBelow(pid)));
+  const there = pids.filter((pid) => stats.get(pid)?.isThere === true);
+  return {
+    found: new Set(there.filter((pid) => isBelow(pid) === true)),
+    unsure: new Set(there.filter((pid) => isBelow(pid) === 'unsure')),
+  };
 }
 
 /** From proc_pid_stat(5); null of a process that is gone. */

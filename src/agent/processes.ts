@@ -361,6 +361,8 @@ export class Processes {
         else await this.#changedOr(signal);
       }
       if (signal.aborted) return false;
+      // One may have begun while this waited.
+      this.#makeWay();
       // In the same turn as the look: whoever waits beside finds it taken.
       this.#claimed += 1;
       return true;

@@ -1,7 +1,16 @@
 /** What a sandbox shows of the machine. */
 
 import { execFile } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readlinkSync,
+  realpathSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
@@ -16,8 +25,25 @@ test.skipIf(!isThere)('of /run there is what resolves names, and no socket of a 
     {},
     'ls -A /run; find /run -type s 2> /dev/null | grep -v /run/systemd/resolve/ || true',
   );
-  const names = ['systemd', 'resolvconf', 'NetworkManager', 'current-system'];
+  const [, inRun] = /^\/run\/([^/]+)/.exec(realpathSync('/etc/resolv.conf')) ?? [];
+  const names = ['systemd', 'resolvconf', 'NetworkManager', 'current-system', inRun];
   expect(shown.split('\n').filter((name) => name !== '' && !names.includes(name))).toEqual([]);
+});
+
+test.skipIf(!isThere)('names are resolved as outside', async () => {
+  expect(await inSandbox({}, 'cat /etc/resolv.conf')).toBe(readFileSync('/etc/resolv.conf', 'utf8'));
+});
+
+test.skipIf(!isThere || process.getuid?.() !== 0)('a link in /run leads where it leads outside', async () => {
+  // Where the machine has none, one for the time of the test.
+  const link = '/run/current-system';
+  const isOurs = !existsSync(link);
+  if (isOurs) symlinkSync('/usr/bin', link);
+  try {
+    expect(await inSandbox({}, `readlink ${link}; ls ${link}/`)).toContain(`${readlinkSync(link)}\n`);
+  } finally {
+    if (isOurs) unlinkSync(link);
+  }
 });
 
 test.skipIf(!isThere)('what is hidden is not there, and what is needed in it is', async () => {

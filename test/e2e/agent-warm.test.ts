@@ -148,13 +148,13 @@ test('what a tool left running is ended with the run, and the process goes on', 
 
 test.for([
   ['wipes its environment', ''],
-  ['wipes its environment in namespaces of its own', 'unshare -Urpf '],
+  ['wipes its environment in namespaces of its own', 'unshare -Upf '],
 ])('a process that %s does not outlive its run in the sandbox', async ([, prefix], { skip }) => {
   if (!(await hasSandbox())) skip('there is no sandbox on this machine');
   await using host = await startWarmHost({ sandbox: 'on' });
   const seconds = String(100_000 + process.pid);
   const { sessionId } = await host.run(
-    `run: env -i ${prefix}setsid /bin/sleep ${seconds} >&- 2>&- & sleep 0.5; pgrep -f "[s]leep ${seconds}" >/dev/null && echo is-there-$((40+2))`,
+    `run: env -i ${prefix}setsid /bin/sleep ${seconds} >&- 2>&- & until pgrep -f "^/bin/sleep ${seconds}" >/dev/null; do sleep 0.05; done; echo is-there-$((40+2))`,
   );
   expect(lastResult(host.model)).toContain('is-there-42');
   expect(await pidsOf(seconds)).toEqual([]);

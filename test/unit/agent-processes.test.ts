@@ -43,7 +43,7 @@ test('a spare that dies long after the one before is replaced', async () => {
 test('a spare whose wishes are still being read is not started beside a run’s process', async () => {
   const reading = Promise.withResolvers<void>();
   const ready = Promise.withResolvers<boolean>();
-  const { processes, started } = makeProcesses({ spares: 1 }, { reading: reading.promise, ready: ready.promise });
+  const { processes, started } = makeProcesses({ spares: 1 }, { reading: reading.promise, ready: () => ready.promise });
   const kept = processes.keepSpares();
   const taken = processes.take(wantedFor('a run'), new AbortController().signal);
   await vi.advanceTimersByTimeAsync(longMs);
@@ -59,15 +59,52 @@ test('a spare whose wishes are still being read is not started beside a run’s 
   await processes.stop();
 });
 
+test('a spare that begins while a run waits for room makes way for it', async () => {
+  const [reading, ending, ready] = [0, 1, 2].map(() => Promise.withResolvers<void>());
+  const { processes, started } = makeProcesses(
+    { spares: 1, maxProcesses: 2 },
+    {
+      reading: reading?.promise,
+      ending: ending?.promise,
+      ready: (count) => (count === 1 ? Promise.resolve(true) : ready?.promise.then(() => true)),
+    },
+  );
+  const signal = new AbortController().signal;
+  const first = await processes.take(wantedFor('idle'), signal);
+  if (first.kind === 'taken') await processes.giveBack(first.live);
+  const kept = processes.keepSpares();
+  const taken = processes.take(wantedFor('a run'), signal);
+  await vi.advanceTimersByTimeAsync(1);
+  reading?.resolve();
+  await kept;
+  expect(started).toHaveLength(2);
+  ending?.resolve();
+  await vi.advanceTimersByTimeAsync(1);
+  expect(started.at(-1)?.sessionId).toBe('a run');
+  expect(processes.counts()).toMatchObject({ starting: 1, spares: 0 });
+  ready?.resolve();
+  expect(await taken).toMatchObject({ kind: 'taken' });
+  await processes.stop();
+});
+
 type Started = { sessionId: string; die: () => void };
 
+type Behaviour = {
+  /** What a spare is started for is known when this resolves. */
+  reading?: Promise<void> | undefined;
+  /** Of the process that is started as the n-th, from 1. */
+  ready?: (count: number) => Promise<boolean> | undefined;
+  /** Each takes as long as this to end. */
+  ending?: Promise<void> | undefined;
+};
+
 function makeProcesses(
-  limits: { spares: number },
-  { reading, ready }: { reading?: Promise<void>; ready?: Promise<boolean> } = {},
+  limits: { spares: number; maxProcesses?: number },
+  { reading, ready, ending }: Behaviour = {},
 ): { processes: Processes; started: Started[] } {
   const started: Started[] = [];
   const processes = new Processes({
-    limits: { ...limits, conversations: 4, idleMs: 10 * longMs, maxProcesses: 4, promiseMs: longMs / 10 },
+    limits: { maxProcesses: 4, ...limits, conversations: 4, idleMs: 10 * longMs, promiseMs: longMs / 10 },
     slots: makeStartSlots(2),
     wantedBySpare: async (sessionId) => {
       await reading;
@@ -76,7 +113,7 @@ function makeProcesses(
     start: async ({ session }) => {
       const over = Promise.withResolvers<void>();
       started.push({ sessionId: session.id, die: over.resolve });
-      return standIn(session.id, over, ready);
+      return standIn({ sessionId: session.id, over, ready: ready?.(started.length), ending });
     },
     log: pino({ level: 'silent' }),
   });
@@ -84,17 +121,28 @@ function makeProcesses(
 }
 
 /** As much of a process as `Processes` asks of it. */
-function standIn(sessionId: string, over: PromiseWithResolvers<void>, ready = Promise.resolve(true)): LiveProcess {
+function standIn({
+  sessionId,
+  over,
+  ready = Promise.resolve(true),
+  ending,
+}: {
+  sessionId: string;
+  over: PromiseWithResolvers<void>;
+  ready: Promise<boolean> | undefined;
+  ending: Promise<void> | undefined;
+}): LiveProcess {
+  const killed = Promise.withResolvers<boolean>();
+  const kill = () => killed.resolve(false);
   const process = {
-    pid: null,
-    ready,
-    over: over.promise,
-    complaints: '',
-    rehearse: async () => {},
-    kill: over.resolve,
+    ...{ pid: null, complaints: '', over: over.promise, rehearse: async () => {}, kill },
+    ready: Promise.race([ready, killed.promise]),
   };
-  const end = async () => over.resolve();
-  return { sessionId, process, end, fits: async () => true } as unknown as LiveProcess;
+  const end = async () => {
+    await ending;
+    over.resolve();
+  };
+  return { sessionId, process, end, isReusable: true, fits: async () => true } as unknown as LiveProcess;
 }
 
 function wantedFor(id: string): Wanted {

@@ -20,6 +20,7 @@ const mayImport: Record<string, string[]> = {
   http: ['domain', 'lib', 'conversations', 'tasks', 'skills'],
   config: ['domain'],
   'config.ts': ['domain', 'lib', 'config', '../package.json'],
+  'server-files.ts': ['agent', 'lib', 'config.ts'],
   'runtime.ts': ['*'],
   'main.ts': ['*'],
   cli: ['*'],
