@@ -21,13 +21,15 @@ COPY src src
 RUN node scripts/build.ts
 
 # Of the Agent SDK's claude programs npm takes the one of this processor and this C library; two would be 360 MB too many, and with
-# none nothing works.
+# none nothing works. What npm puts beside the SDK (its peers) is in the bundle already, or is not needed.
 FROM ${BASE_IMAGE} AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 RUN --mount=type=cache,target=/root/.npm npm ci --omit=dev --ignore-scripts \
   && node_modules/@anthropic-ai/claude-agent-sdk-linux-*/claude --version \
-  && test "$(find node_modules/@anthropic-ai -name 'claude-agent-sdk-*' -prune -print | wc -l)" = 1
+  && test "$(find node_modules/@anthropic-ai -name 'claude-agent-sdk-*' -prune -print | wc -l)" = 1 \
+  && find node_modules -mindepth 1 -maxdepth 1 ! -name @anthropic-ai -exec rm -r {} + \
+  && find node_modules/@anthropic-ai -mindepth 1 -maxdepth 1 ! -name 'claude-agent-sdk*' -exec rm -r {} +
 
 FROM ${BASE_IMAGE} AS server
 # Not pinned one by one: the base image pins the release of Debian, and what is newer in that is security updates.
@@ -45,7 +47,9 @@ COPY --from=bundle /app/dist dist
 # Whoever has cloned with a strict umask: the server's user must read them.
 COPY --chmod=0755 built-in-skills built-in-skills
 COPY --chmod=0755 package.json LICENSE entrypoint.sh ./
-ENV NODE_ENV=production NODE_COMPILE_CACHE=/app/compile-cache PORT=9000
+COPY --chmod=0755 docs/configuration.md docs/
+# `docker stop` kills after 10 s.
+ENV NODE_ENV=production NODE_COMPILE_CACHE=/app/compile-cache PORT=9000 SHUTDOWN_GRACE_MS=8000
 
 # Node's compile cache counts only for the user that filled it, and only in a folder that this user cannot write is it safe from the
 # agent. So the server is started once as its user, and the cache is given to root. It also shows that the image works.

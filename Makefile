@@ -48,7 +48,7 @@ docker-build-lambda: ## with the AWS Lambda Web Adapter, as picoclaw:lambda
 	docker build -t $(IMAGE):lambda --build-arg ENABLE_LAMBDA_ADAPTER=true $(BUILD_ARGS) .
 
 docker-run: ## start it with the settings of .env, on port 9000 of this machine (PORT=… for another)
-	@test -e .env || { echo "no .env: cp .env.example .env, and give it a key and a token" >&2; exit 1; }
+	@test -e .env || { echo "no .env: install -m 600 .env.example .env, and give it a key and a token" >&2; exit 1; }
 	docker run --detach --name picoclaw --env-file .env \
 	  -e HOST=0.0.0.0 -e PORT=9000 -e MEMORY_DIR=/data/memory -e STORE_DIR=/data/store -e LOCAL_DB_PATH=/tmp/messages.db \
 	  -p 127.0.0.1:$(PORT):9000 -v picoclaw-memory:/data/memory -v picoclaw-store:/data/store \

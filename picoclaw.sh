@@ -12,6 +12,8 @@ pid_file=$data/picoclaw.pid
 log_file=$data/picoclaw.log
 
 main() {
+  # Of `up` alone the environment's: docker compose would take it before that of .env.
+  [ "${1:-help}" = up ] || unset PORT
   case "${1:-help}" in
     up) up ;;
     test) smoke_test ;;
@@ -42,6 +44,7 @@ HELP
 up() {
   need curl 'Debian: apt-get install curl'
   write_env
+  unset PORT
   if has_engine; then
     say 'Building the image and starting it ...'
     VERSION=$(sed -n 's/^  "version": "\(.*\)",$/\1/p' package.json)
@@ -49,11 +52,12 @@ up() {
     CREATED=$(date -u +%Y-%m-%dT%H:%M:%SZ)
     export VERSION COMMIT CREATED
     docker compose up --detach --build
+    wait_for_health container_has_ended
   else
     say "No Docker engine: $engine_fault. The server runs on this machine's Node instead."
     start_here
+    wait_for_health process_has_ended
   fi
-  wait_for_health
   smoke_test
   say "It is up at $(url), for this machine only. The token that callers send is API_TOKEN in $env_file."
 }
@@ -69,7 +73,7 @@ write_env() {
     base_url=$(setting ANTHROPIC_BASE_URL)
     if [ -z "${ANTHROPIC_API_KEY:-}${CLAUDE_CODE_OAUTH_TOKEN:-}" ]; then
       [ -t 0 ] || fail 'no key: set ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN, or run this on a terminal, where it asks'
-      if [ -z "$base_url" ]; then
+      if [ -z "$base_url${ANTHROPIC_BASE_URL:-}" ]; then
         printf 'Base URL of the model API (empty: the usual one): ' >&2
         read -r ANTHROPIC_BASE_URL || true
       fi
@@ -97,9 +101,12 @@ save() {
     *[!A-Za-z0-9_.,:/@%+=~?\&-]*) fail "$1 has a character that cannot be written into $env_file" ;;
   esac
   new=$(mktemp "$env_file.XXXXXX")
+  trap 'rm -f "$new"' EXIT
+  trap 'exit 130' INT TERM HUP
   { grep -v "^$1=" "$env_file" || true; } > "$new"
   printf '%s=%s\n' "$1" "$2" >> "$new"
   mv "$new" "$env_file"
+  trap - EXIT INT TERM HUP
 }
 
 read_hidden() {
@@ -145,7 +152,7 @@ start_here() {
   export MEMORY_DIR="${memory:-${MEMORY_DIR:-$data/memory}}" STORE_DIR="${store:-${STORE_DIR:-$data/store}}"
   export LOCAL_DB_PATH="${local_db:-${LOCAL_DB_PATH:-$data/messages.db}}"
   # What is given to up is in .env by now, and that is what counts.
-  unset ANTHROPIC_API_KEY CLAUDE_CODE_OAUTH_TOKEN ANTHROPIC_BASE_URL API_TOKEN PORT
+  unset ANTHROPIC_API_KEY CLAUDE_CODE_OAUTH_TOKEN ANTHROPIC_BASE_URL API_TOKEN
   setsid nohup node_modules/.bin/node --disable-sigusr1 --max-semi-space-size=16 --env-file="$env_file" dist/main.js > "$log_file" 2>&1 < /dev/null &
   echo $! > "$pid_file"
 }
@@ -177,7 +184,7 @@ stop_here() {
 
 url() {
   port=$(setting PORT)
-  echo "http://127.0.0.1:${port:-${PORT:-9000}}"
+  echo "http://127.0.0.1:${port:-9000}"
 }
 
 # Whether the server is in a container or here: where there is a process here, it is that.
@@ -185,17 +192,31 @@ is_in_container() {
   ! is_running && has_engine
 }
 
+# $1 tells whether it has come to an end meanwhile, and shows why.
 wait_for_health() {
-  tries=0
-  until curl -fsS --noproxy '*' --max-time 5 --output /dev/null "$(url)/health" 2> /dev/null; do
+  tries=0 is_told=false
+  until health=$(curl -sS --fail-with-body --noproxy '*' --max-time 5 "$(url)/health" 2> /dev/null); do
     tries=$((tries + 1))
-    if ! is_in_container && ! is_running; then
-      tail -n 20 "$log_file" >&2
-      fail "the server has ended; its log is $log_file"
+    ! "$1" || fail 'the server has ended; above is the end of its log'
+    [ "$tries" -le 600 ] || fail "no good answer from $(url)/health in two minutes; ./picoclaw.sh logs may say why"
+    if [ -n "$health" ] && [ "$is_told" = false ]; then
+      say "health, not well yet: $health"
+      is_told=true
     fi
-    [ "$tries" -le 600 ] || fail "no answer from $(url)/health in two minutes; ./picoclaw.sh logs may say why"
     sleep 0.2
   done
+}
+
+# compose starts it again and again: between two starts it is `restarting`.
+container_has_ended() {
+  case "$(docker compose ps --all --format '{{.State}}' 2> /dev/null)" in
+    *restarting* | *exited* | *dead*) docker compose logs --tail 20 >&2 ;;
+    *) return 1 ;;
+  esac
+}
+
+process_has_ended() {
+  ! is_running && tail -n 20 "$log_file" >&2
 }
 
 smoke_test() {

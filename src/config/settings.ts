@@ -81,7 +81,7 @@ export const settings = {
     variable: 'SHUTDOWN_GRACE_MS',
     description:
       'Milliseconds that runs under way have to end by themselves when the server is stopped; what is left is ended, with ' +
-      'its text kept. Keep it below the time after which the platform kills (10 s of `docker stop`).',
+      'its text kept. Keep it below the time after which the platform kills (10 s of `docker stop`; the image sets 8000).',
     fallback: 10_000,
     min: 0,
     max: 3_600_000,

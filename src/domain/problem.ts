@@ -92,7 +92,7 @@ export const catalogue = {
     status: 503,
     title: 'The database cannot be used',
     retryable: true,
-    hint: 'The local disk is full, or what STORE_DIR holds cannot be read whole; the log and `picoclaw doctor` say which.',
+    hint: 'The local disk is full, or what STORE_DIR holds cannot be read whole; the log says which, and so does the command `doctor`.',
   },
   skills_failed: {
     status: 503,

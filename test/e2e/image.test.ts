@@ -55,6 +55,18 @@ describe(image === undefined ? 'the bundle as a process' : `a container of ${ima
     const found = await (await server.get(`/chat/${conversationId}/messages`)).json();
     expect(z.object({ messages: z.array(z.unknown()) }).parse(found).messages).toHaveLength(4);
   });
+
+  it('has the description of the settings that its --help names', async () => {
+    const [node, main] = [process.execPath, join(app, 'dist/main.js')];
+    const run = promisify(execFile);
+    const inContainer = ['run', '--rm', '--entrypoint', 'cat', image ?? ''];
+    const { stdout } = await (image === undefined
+      ? run(node, [main, '--help'])
+      : run('docker', ['run', '--rm', image, '--help']));
+    const settings = /All of them: (.+)$/m.exec(stdout)?.[1] ?? '';
+    const text = await (image === undefined ? run('cat', [settings]) : run('docker', [...inContainer, settings]));
+    expect(text.stdout).toMatch(/^# Configuration$/m);
+  });
 });
 
 type Started = AsyncDisposable & {

@@ -13,10 +13,12 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs';
+import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { z } from 'zod';
 import { freePort } from '../support/free-port.ts';
 import { type Model, startModel } from '../support/model.ts';
 import { liveProcesses } from '../support/processes.ts';
@@ -89,6 +91,18 @@ describe('picoclaw.sh without an engine', { timeout: 120_000 }, () => {
     expect((await watch.end()).filter((line) => line.includes(key))).toEqual([]);
   });
 
+  it('does not ask on a terminal for the base URL that the environment has', async () => {
+    const here = await makeCheckout({ docker: 'exit 1' });
+    const given = { ANTHROPIC_BASE_URL: 'http://127.0.0.1:1', PORT: 'no port' };
+    const child = here.start(['script', '-qec', './picoclaw.sh up', '/dev/null'], given);
+    const screen = readScreen(child);
+    await screen.shows('Model API key');
+    child.stdin?.write(`${key}\n`);
+    await screen.shows('PORT has a character');
+    expect(screen.text()).not.toContain('Base URL');
+    expect(readFileSync(join(here.dir, '.env'), 'utf8')).toContain('ANTHROPIC_BASE_URL=http://127.0.0.1:1\n');
+  });
+
   it.each([
     ['no key and no terminal', ['up'], {}, 'no key: set ANTHROPIC_API_KEY'],
     ['a key that .env cannot hold', ['up'], { ANTHROPIC_API_KEY: "it's" }, 'ANTHROPIC_API_KEY has a character'],
@@ -123,18 +137,49 @@ describe('picoclaw.sh with an engine', () => {
     const token = 'a-token-of-the-container-0123';
     await using server = await startServer({ model, env: { API_TOKEN: token } });
     // Of the engine only its command is there; what it would have started is the server above.
-    const here = await makeCheckout({ docker: 'echo "$@" >> docker.txt' });
+    const here = await makeCheckout({ docker: 'echo "$@" "$PORT" >> docker.txt' });
     const given = { ANTHROPIC_API_KEY: key, API_TOKEN: token, PORT: new URL(server.url).port };
     expect(await here.run(['up'], given)).toMatchObject({ code: 0, stdout: expect.stringContaining('It is up at') });
-    for (const command of ['logs', 'stop-api', 'down']) expect((await here.run([command])).code).toBe(0);
-    const calls = readFileSync(join(here.dir, 'docker.txt'), 'utf8').trim().split('\n');
+    // What .env has goes before the environment, for compose too.
+    for (const command of ['up', 'test', 'logs', 'stop-api', 'down'])
+      expect((await here.run([command], { PORT: '1' })).code).toBe(0);
+    const calls = readFileSync(join(here.dir, 'docker.txt'), 'utf8')
+      .split('\n')
+      .map((call) => call.trim());
     expect(calls.filter((call) => /^compose (?!version)/.test(call))).toEqual([
+      'compose up --detach --build',
       'compose up --detach --build',
       'compose logs',
       'compose stop',
       'compose down',
     ]);
     expect(readFileSync(join(here.dir, '.env'), 'utf8')).toContain(`API_TOKEN=${token}\n`);
+  });
+
+  it.each(['restarting', 'exited'])('shows the log of a container that is %s', async (state) => {
+    const here = await makeCheckout({
+      docker: `case "$*" in *' ps '*) echo ${state} ;; *' logs --tail 20') echo MAX_EXECUTION_MS is wrong ;; esac`,
+    });
+    const { code, stderr } = await here.run(['up'], { ANTHROPIC_API_KEY: key, PORT: String(await freePort()) });
+    expect(code).toBe(1);
+    expect(stderr).toBe('MAX_EXECUTION_MS is wrong\npicoclaw.sh: the server has ended; above is the end of its log\n');
+  });
+
+  it('shows a health that is not well, and waits for a better one', async () => {
+    const healths = [503, 503, 200, 200];
+    const server = createServer((request, response) => {
+      response.statusCode = request.url === '/health' ? (healths.shift() ?? 200) : 200;
+      response.end(response.statusCode === 503 ? '{"status":"degraded"}' : '{"status":"success"}');
+    }).listen(0, '127.0.0.1');
+    onTestFinished(() => void server.close());
+    await once(server, 'listening');
+    const here = await makeCheckout({ docker: 'case "$*" in *" ps "*) echo running ;; esac' });
+    const { port } = z.object({ port: z.number() }).parse(server.address());
+    const { code, stdout } = await here.run(['up'], { ANTHROPIC_API_KEY: key, PORT: String(port) });
+    expect([code, stdout.match(/health, not well yet: .*/g)]).toEqual([
+      0,
+      ['health, not well yet: {"status":"degraded"}'],
+    ]);
   });
 });
 

@@ -1,7 +1,7 @@
 /** What `npm run build` makes, as it is installed: nothing of it is in the sources' folder. */
 
 import { execFile } from 'node:child_process';
-import { cpSync, symlinkSync } from 'node:fs';
+import { cpSync, globSync, mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 
@@ -11,5 +11,18 @@ const root = join(import.meta.dirname, '../..');
 export async function installBundle(app: string): Promise<void> {
   await promisify(execFile)(process.execPath, ['scripts/build.ts', join(app, 'dist')], { cwd: root });
   cpSync(join(root, 'built-in-skills'), join(app, 'built-in-skills'), { recursive: true });
-  symlinkSync(join(root, 'node_modules'), join(app, 'node_modules'));
+  cpSync(join(root, 'docs/configuration.md'), join(app, 'docs/configuration.md'));
+  installAgentSdk(join(app, 'node_modules'));
+}
+
+/**
+ * The Agent SDK and its program, and nothing else: whatever npm puts beside them is not needed. A copy, as what a link leads to would
+ * still find its neighbours; the program (360 MB) has none.
+ */
+export function installAgentSdk(nodeModules: string): void {
+  const sdk = '@anthropic-ai/claude-agent-sdk';
+  mkdirSync(join(nodeModules, '@anthropic-ai'), { recursive: true });
+  cpSync(join(root, 'node_modules', sdk), join(nodeModules, sdk), { recursive: true });
+  for (const name of globSync(`${sdk}-*`, { cwd: join(root, 'node_modules') }))
+    symlinkSync(join(root, 'node_modules', name), join(nodeModules, name));
 }
