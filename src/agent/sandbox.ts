@@ -138,7 +138,8 @@ function depthOf(path: string): number {
 
 function whyNot(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  if ('code' in error && error.code === 'ENOENT') return 'bubblewrap (bwrap) is not installed';
+  if ('code' in error && error.code === 'ENOENT')
+    return 'bubblewrap (bwrap) is not installed; install it, and let it make namespaces';
   const said = 'stderr' in error ? String(error.stderr).trim() : '';
-  return said === '' ? error.message : said.slice(0, 300);
+  return `${said === '' ? error.message : said.slice(0, 300)}; let bubblewrap make namespaces`;
 }

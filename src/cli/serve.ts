@@ -73,7 +73,7 @@ async function checkSandbox(config: Config): Promise<Fault[]> {
   const { probeAgentSandbox } = await import('../agent/confinement.ts');
   const probe = await probeAgentSandbox({ ...config, ...serverFiles(config) });
   if (probe.works) return [];
-  const fix = `there is none: ${probe.reason}; install bubblewrap and let it make namespaces, or set auto or off`;
+  const fix = `there is none: ${probe.reason}; to do without it, set auto or off`;
   return [{ variable: 'SANDBOX', value: config.sandbox, fix }];
 }
 

@@ -23,7 +23,7 @@ import { makeStore } from './queries/make-store.ts';
 import { lossProblem, rejectLost, shuttingDown, unavailable, unconfirmed } from './refusals.ts';
 import { explainSqlite } from './sqlite/explain.ts';
 import type { Store } from './store.ts';
-import { type Use, Uses } from './uses.ts';
+import { type AnyUse, type Use, Uses } from './uses.ts';
 import { describeFault } from './volume/fault.ts';
 import { type Instance, thisInstance } from './volume/instance.ts';
 import type { Tenure } from './volume/tenure.ts';
@@ -103,19 +103,26 @@ export class StoreAccess implements Volume {
       try {
         return await this.#inUse(leave, work);
       } catch (error) {
-        const isLost = error instanceof Problem && error.code === 'store_owned_elsewhere';
-        if (kind === 'writes' || !isLost || attempt === maxReads) throw error;
+        if (kind === 'writes' || !isLoss(error) || attempt === maxReads) throw error;
       }
     }
   }
 
-  /** As `use`, for what can wait until the volume is ours anyway. Does nothing, and says so, when it is not. */
+  /**
+   * As `use`, for what can wait until the volume is ours anyway. Does nothing, and says so, when it is not, or not any more. Others
+   * are not told of it: it begins by itself, and the instance may be frozen in the midst of it, when its answers are given.
+   */
   async useIfOurs(work: () => Promise<void>): Promise<boolean> {
     if (this.#opened === null || this.#stopping !== null) return false;
-    const leave = await this.#enterOpened('writes');
+    const leave = await this.#enterOpened('tidies');
     if (leave === null) return false;
-    await this.#inUse(leave, work);
-    return true;
+    try {
+      await this.#inUse(leave, work);
+      return true;
+    } catch (error) {
+      if (isLoss(error)) return false;
+      throw error;
+    }
   }
 
   /** What was begun in a use goes on after it: until the function is called, which resolves when others are told. */
@@ -215,7 +222,7 @@ export class StoreAccess implements Volume {
   }
 
   /** Null when the volume turns out to be lost. */
-  async #enterOpened(kind: Use): Promise<(() => void) | null> {
+  async #enterOpened(kind: AnyUse): Promise<(() => void) | null> {
     const opened = this.#opened;
     if (opened === null) return null;
     // Every use looks at the baton at its end, and what was only read is then read again: one look is enough for it. A change
@@ -371,3 +378,7 @@ export class StoreAccess implements Volume {
 }
 
 type Attempt = { kind: 'open' } | { kind: 'owned_elsewhere'; owner: string };
+
+function isLoss(error: unknown): boolean {
+  return error instanceof Problem && error.code === 'store_owned_elsewhere';
+}

@@ -2,6 +2,9 @@
 
 export type Use = 'reads' | 'writes';
 
+/** `tidies`: writes what can as well be done another time, or by another instance. Nobody is made to wait for it. */
+export type AnyUse = Use | 'tidies';
+
 export class Uses {
   readonly #onChange: () => void;
   #count = 0;
@@ -18,13 +21,13 @@ export class Uses {
     return this.#writers;
   }
 
-  /** Whether anybody writes, or waits to. */
+  /** Whether anybody writes for somebody, or waits to. */
   get isAtWork(): boolean {
     return this.#writers + this.#expected > 0;
   }
 
   /** Until the function is called, which may be called again. */
-  begin(kind: Use): () => void {
+  begin(kind: AnyUse): () => void {
     this.#count += 1;
     if (kind === 'writes') this.#writers += 1;
     this.#onChange();

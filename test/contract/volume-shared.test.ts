@@ -62,6 +62,42 @@ describe('an instance that is idle', () => {
     expect(batonOf(place)).toBe(baton);
     expect(a.calls.open).toBe(1);
   });
+
+  it('and tidies up is not waited for: what it had not finished is undone, and left to the other', async () => {
+    const place = makePlace();
+    const a = await startMachine(place, 'a');
+    const id = await a.write();
+    const [isIn, goOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    onTestFinished(() => goOn.resolve());
+    const tidied = a.access.useIfOurs(async () => {
+      await exchange(a.store);
+      isIn.resolve();
+      await goOn.promise;
+      await a.access.sync();
+    });
+    await isIn.promise;
+    const b = await startMachine(place, 'b');
+    expect(await b.read()).toEqual([id]);
+    goOn.resolve();
+    expect(await tidied).toBe(false);
+    expect(await a.read()).toEqual([id]);
+    expect(a.calls).toEqual({ lost: 1, open: 2 });
+  });
+
+  it('tidies up only after a look, and only what is its own', async () => {
+    const place = makePlace();
+    const a = await startMachine(place, 'a');
+    await a.write();
+    const b = await startMachine(place, 'b');
+    let isDone = false;
+    const work = async () => {
+      isDone = true;
+    };
+    expect(await a.access.useIfOurs(work)).toBe(false);
+    expect(isDone).toBe(false);
+    expect(await b.access.useIfOurs(work)).toBe(true);
+    expect(isDone).toBe(true);
+  });
 });
 
 describe('an instance that is at work', () => {

@@ -160,8 +160,9 @@ describe('the doctor finds', () => {
     const [on, auto, off] = await Promise.all(
       ['on', 'auto', 'off'].map((each) => doctor(temporaryFolder(), env(each))),
     );
-    const text = expect.stringContaining('bubblewrap (bwrap) is not installed');
-    expect(on?.of('sandbox')).toMatchObject([{ status: 'fail', text }]);
+    const text = 'there is none: bubblewrap (bwrap) is not installed; install it, and let it make namespaces';
+    const fix = 'to do without it, set SANDBOX=auto';
+    expect(on?.of('sandbox')).toMatchObject([{ status: 'fail', text: `${text}; ${fix}` }]);
     expect(auto?.of('sandbox')).toMatchObject([{ status: 'warn', text }]);
     expect(off?.of('sandbox')).toMatchObject([{ status: 'skip', text: 'SANDBOX is off' }]);
   });

@@ -1,13 +1,12 @@
 /** A day on a platform that starts instances for requests, freezes them after each, and takes them away (test/support/lambda.ts). */
 
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { cpSync, readFileSync, realpathSync, symlinkSync } from 'node:fs';
+import { readFileSync, realpathSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { z } from 'zod';
+import { installBundle } from '../support/bundle.ts';
 import { collect } from '../support/frames.ts';
 import { createLambda, type Instance, type Lambda, secrets } from '../support/lambda.ts';
 import { type Model, startModel } from '../support/model.ts';
@@ -20,37 +19,34 @@ import { changeVolume } from '../support/volume-change.ts';
 // Each starts several servers, every one with a new claude process.
 vi.setConfig({ testTimeout: 120_000 });
 
-const root = join(import.meta.dirname, '../..');
+/** Short enough to run out in a freeze. */
+const warmIdleMs = 1_000;
+
 const app = join(sharedFolder(), 'app');
 let model: Model;
 let lambda: Lambda;
 let instances: Instance[];
 
 beforeAll(async () => {
-  const building = spawn(process.execPath, ['scripts/build.ts', join(app, 'dist')], { cwd: root, stdio: 'inherit' });
-  expect(await once(building, 'exit')).toEqual([0, null]);
-  cpSync(join(root, 'built-in-skills'), join(app, 'built-in-skills'), { recursive: true });
-  symlinkSync(join(root, 'node_modules'), join(app, 'node_modules'));
+  await installBundle(app);
   model = await startModel();
   obey(model);
 }, 60_000);
 afterAll(() => model.stop());
 
 beforeEach(() => {
-  // An idle process is not kept for as long as a freeze of the test takes.
-  lambda = createLambda({ app, dir: temporaryFolder(), model, env: { WARM_IDLE_MS: '1000' } });
+  lambda = createLambda({ app, dir: temporaryFolder(), model, env: { WARM_IDLE_MS: String(warmIdleMs) } });
   instances = [];
 });
 afterEach(async () => {
   await lambda[Symbol.asyncDispose]();
   for (const instance of instances) {
-    expect(instance.processes()).toEqual([]);
     for (const secret of Object.values(secrets)) expect(instance.output()).not.toContain(secret);
     expect(instance.output()).not.toMatch(/"level":"(error|fatal)"/);
   }
 });
 
-test('an instance answers, is frozen, goes on hours later, runs its tasks, and ends when it is told to', async () => {
+test('an instance answers, is frozen, goes on later, runs its tasks, and ends when it is told to', async () => {
   const instance = await start();
   const frames = await collect(instance.stream({ message: 'good morning' }));
   expect(frames.map(({ event }) => event)).toEqual(['start', 'chunk', 'done']);
@@ -60,12 +56,11 @@ test('an instance answers, is frozen, goes on hours later, runs its tasks, and e
   await chat(instance, { message: 'are you there?', conversation_id });
   expect(JSON.stringify(model.requests().at(-1)?.body.messages)).toContain('good morning');
 
-  const due = Date.now() + 2_000;
-  const task = { id: 'noon', prompt: 'Look at the clock.', schedule_type: 'once', schedule_value: localTime(due) };
+  const task = { id: 'noon', prompt: 'Look at the clock.', schedule_type: 'once', schedule_value: '2020-01-01T00:00' };
   const made = await instance.invoke('POST', '/task', { ...task, context_mode: 'group', conversation_id });
   expect(made.status).toBe(201);
-  // Every timer of the instance runs out meanwhile, and who was connected to it has hung up.
-  await sleep(due - Date.now());
+  // The time for which its idle process is kept runs out in the freeze, and the model API has hung up.
+  await sleep(warmIdleMs);
   model.hangUp();
 
   const checked = await instance.invoke('POST', '/task/check', {});
@@ -85,15 +80,20 @@ test('a run that passes its time limit says so, and nothing of it is there when 
   const instance = await start();
   const { conversation_id } = await chat(instance, { message: 'hello' });
   const message = asCommand('setsid sleep 4711 & sleep 4712');
-  const late = chat(instance, { message, conversation_id, max_execution_ms: 2_000 });
-  let isOver = false;
-  void late.finally(() => {
-    isOver = true;
-  });
-  // On a machine that is busy enough the limit is there first.
-  await until('the command runs', () => isOver || count(instance.processes(), 'sleep') === 2);
-  expect(await late).toMatchObject({ status: 'timeout', conversation_id });
-  expect(instance.processes()).not.toContain('sleep');
+  let hasRun = false;
+  // On a machine that is busy enough the limit is there before the command.
+  for (let limitMs = 2_000; !hasRun; limitMs *= 2) {
+    let isOver = false;
+    const late = chat(instance, { message, conversation_id, max_execution_ms: limitMs }).finally(() => {
+      isOver = true;
+    });
+    await until('the command runs, or its time is up', () => {
+      hasRun = count(instance.processes(), 'sleep') === 2;
+      return hasRun || isOver;
+    });
+    expect(await late).toMatchObject({ status: 'timeout', conversation_id });
+    expect(instance.processes()).not.toContain('sleep');
+  }
   expect(await chat(instance, { message: 'go on', conversation_id })).toMatchObject({ status: 'success' });
 });
 
@@ -190,10 +190,6 @@ function onVolume(conversationId: string): string[] {
 function onLease(): unknown {
   const generation = dirname(realpathSync(join(lambda.volume, 'store/messages.db')));
   return JSON.parse(readFileSync(join(generation, 'lease'), 'utf8')).state;
-}
-
-function localTime(ms: number): string {
-  return new Date(ms).toISOString().slice(0, 19);
 }
 
 /** As if the half minute had passed after which a task of a lost instance may be tried again. No instance is there. */

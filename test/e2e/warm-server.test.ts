@@ -121,7 +121,8 @@ test('a server that must have a sandbox and finds none does not start, and says 
   const env = { ...serverEnv(temporaryFolder(), 'http://127.0.0.1:1'), SANDBOX: 'on', PATH: '/nowhere' };
   const { code, stderr } = await runServer(env);
   expect(code).toBe(1);
-  expect(stderr).toContain('SANDBOX: on\n    there is none: bubblewrap (bwrap) is not installed');
+  const reason = 'bubblewrap (bwrap) is not installed; install it, and let it make namespaces';
+  expect(stderr).toContain(`SANDBOX: on\n    there is none: ${reason}; to do without it, set auto or off`);
 });
 
 type Place = AsyncDisposable & { model: Model; server: TestServer; dir: string };

@@ -7,6 +7,7 @@
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { constants } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
@@ -43,7 +44,7 @@ export type Machine = {
 export async function startMachine(input: MachineInput): Promise<Machine> {
   const { child, pid, pids } = hasNamespaces() ? await startOfItsOwn(input) : startOnThisOne(input);
   const exited = new Promise<number>((resolve) => {
-    child.once('exit', (code, signal) => resolve(code ?? (signal === 'SIGKILL' ? 137 : 143)));
+    child.once('exit', (code, signal) => resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal])));
   });
   const send = (signal: NodeJS.Signals, to: number[]) => {
     for (const each of to) tryKill(each, signal);

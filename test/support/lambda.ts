@@ -11,12 +11,12 @@
  */
 
 import { mkdirSync, mkdtempSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { type Frame, readFrames } from './frames.ts';
+import { freePort } from './free-port.ts';
 import { type Machine, startMachine } from './lambda-machine.ts';
 
 /** What clients send, and the model API gets: in the environment of the function. */
@@ -118,9 +118,11 @@ async function startInstance(machine: Machine, url: string): Promise<Instance> {
 
   let isBusy = false;
   let isEnding = false;
-  const begin = (method: string, path: string, body?: object) => {
+  const takeTurn = () => {
     if (isBusy) throw new Error('an instance has one request at a time');
     isBusy = true;
+  };
+  const begin = (method: string, path: string, body?: object) => {
     machine.thaw();
     return fetch(`${url}${path}`, {
       method,
@@ -135,6 +137,7 @@ async function startInstance(machine: Machine, url: string): Promise<Instance> {
     output: () => output,
     processes: machine.processes,
     invoke: async (method, path, body) => {
+      takeTurn();
       try {
         const response = await begin(method, path, body);
         const text = await response.text();
@@ -146,6 +149,7 @@ async function startInstance(machine: Machine, url: string): Promise<Instance> {
       }
     },
     async *stream(body) {
+      takeTurn();
       try {
         yield* readFrames(await begin('POST', '/chat', { ...body, stream: true }));
         await end();
@@ -183,14 +187,4 @@ async function isReady(url: string): Promise<boolean> {
   } catch {
     return false;
   }
-}
-
-/** The adapter and the server know it beforehand. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => server.once('listening', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('there is no free port');
-  return address.port;
 }

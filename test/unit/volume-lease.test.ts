@@ -2,10 +2,12 @@
 
 import { writeFileSync } from 'node:fs';
 import { stat, writeFile } from 'node:fs/promises';
+import { pino } from 'pino';
 import { expect, it } from 'vitest';
 import type { Instance } from '../../src/store/volume/instance.ts';
 import { leasePath } from '../../src/store/volume/layout.ts';
-import { readLease } from '../../src/store/volume/lease.ts';
+import { LeaseFile, readLease } from '../../src/store/volume/lease.ts';
+import { type Matcher, watchFs } from '../support/fs-faults.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 
 const owner: Instance = { label: 'elsewhere:1', world: null, pid: 1, started: null };
@@ -30,4 +32,25 @@ it.each(['', busy.slice(0, 20), '{"state":"busy"}'])('a lease that was cut off s
   const folder = temporaryFolder();
   writeFileSync(leasePath(folder), text);
   expect(await readLease(folder)).toBeNull();
+});
+
+it('what is said while a write fails is written after it', async () => {
+  const folder = temporaryFolder();
+  const faults = watchFs(folder);
+  const isWrite: Matcher = ({ name, path }) => name === 'handle.write' && path === leasePath(folder);
+  const lease = new LeaseFile({ folder, owner, log: pino({ level: 'silent' }) });
+  const held = faults.hold(isWrite);
+  let failures = 0;
+  faults.fail('EIO', (operation) => {
+    if (!isWrite(operation) || failures > 0) return false;
+    failures += 1;
+    return true;
+  });
+  void lease.take();
+  await held.reached;
+  void lease.letGo();
+  held.release();
+  await lease.written();
+  expect(failures).toBe(1);
+  expect(await readLease(folder)).toMatchObject({ owner, state: 'idle' });
 });

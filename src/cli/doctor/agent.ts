@@ -59,8 +59,8 @@ async function checkSandbox(config: Config): Promise<Finding> {
   if (config.sandbox === 'off') return skip('SANDBOX is off');
   const probe = await probeAgentSandbox({ ...config, ...serverFiles(config) });
   if (probe.works) return ok('bubblewrap works');
-  const text = `there is none: ${probe.reason}; install bubblewrap and let it make namespaces`;
-  return config.sandbox === 'on' ? fail(`${text}, or set SANDBOX=auto`) : warn(text);
+  const text = `there is none: ${probe.reason}`;
+  return config.sandbox === 'on' ? fail(`${text}; to do without it, set SANDBOX=auto`) : warn(text);
 }
 
 async function checkManagedMcp(env: Env, { orgDir }: Config): Promise<Finding> {

@@ -136,16 +136,15 @@ export class LeaseFile {
   }
 
   async #writeUntilDone(): Promise<void> {
-    try {
-      while (!this.#isWritten) {
-        this.#isWritten = true;
-        const lease = { owner: this.#owner, state: this.#isBusy ? 'busy' : 'idle', flushed: this.#flushed };
+    while (!this.#isWritten) {
+      this.#isWritten = true;
+      const lease = { owner: this.#owner, state: this.#isBusy ? 'busy' : 'idle', flushed: this.#flushed };
+      try {
         await writeInPlace(leasePath(this.#folder), JSON.stringify(lease));
+      } catch (error) {
+        this.#log.debug({ err: error }, 'the lease of the volume could not be written');
       }
-    } catch (error) {
-      this.#log.debug({ err: error }, 'the lease of the volume could not be written');
-    } finally {
-      this.#writing = null;
     }
+    this.#writing = null;
   }
 }
