@@ -106,14 +106,6 @@ export class ClaudeProcess {
     return settled?.every(({ status }) => status === 'fulfilled') ?? false;
   }
 
-  /**
-   * Has it put together what any first turn needs (system prompt, tools), which makes that begin some 20 ms sooner. The model API
-   * is not asked. Never rejects.
-   */
-  async rehearse(): Promise<void> {
-    await this.#query?.getContextUsage({ detail: 'summary' }).catch(() => undefined);
-  }
-
   /** Begins a turn. */
   send(sessionId: string, prompt: AgentPrompt): void {
     if (!isUuid(prompt.id)) throw new Error(`a prompt's id is a UUID, not ${prompt.id}`);

@@ -453,18 +453,16 @@ export class Processes {
       // In the meantime.
       if (this.#isRunStarting) return this.#fillUpSoon();
       const entry = this.#begin(wanted, { isSpare: true, signal: this.#stopping.signal });
-      void this.#rehearse(entry);
+      void this.#endUnlessStarted(entry);
       await entry.begun.promise;
     } catch (error) {
       this.#deps.log.warn({ err: error }, 'no spare claude process could be started');
     }
   }
 
-  async #rehearse(entry: Entry): Promise<void> {
-    const started = await entry.started;
+  async #endUnlessStarted(entry: Entry): Promise<void> {
     // Not tried again at once: the next conversation does.
-    if ('complaints' in started) await this.#end(entry, { refill: false });
-    else if (entry.isSpare) await started.process.rehearse();
+    if ('complaints' in (await entry.started)) await this.#end(entry, { refill: false });
   }
 
   /** One after another for a session. */

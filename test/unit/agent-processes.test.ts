@@ -135,7 +135,7 @@ function standIn({
   const killed = Promise.withResolvers<boolean>();
   const kill = () => killed.resolve(false);
   const process = {
-    ...{ pid: null, complaints: '', over: over.promise, rehearse: async () => {}, kill },
+    ...{ pid: null, complaints: '', over: over.promise, kill },
     ready: Promise.race([ready, killed.promise]),
   };
   const end = async () => {
