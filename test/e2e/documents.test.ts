@@ -14,7 +14,13 @@ import type { Model } from '../support/model.ts';
 import { sharedFolder } from '../support/temporary-folder.ts';
 import { openTerminal, type Printed, type Terminal } from '../support/terminal.ts';
 
-const documents = readDocuments(['README.md', 'CONTRIBUTING.md', 'docs/*.md']);
+const documents = readDocuments([
+  'README.md',
+  'CONTRIBUTING.md',
+  'docs/*.md',
+  'docs/api/*.md',
+  'deploy/{.,aws,alibaba,cloudrun}/*.md',
+]);
 const readmeServer = documents
   .find(({ path }) => path === 'README.md')
   ?.blocks.find(({ use }) => use.kind === 'server');
