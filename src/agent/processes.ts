@@ -78,6 +78,9 @@ export class Processes {
   #refill: NodeJS.Timeout | null = null;
   #hasSpares = false;
   #spareDiedAt = Number.NEGATIVE_INFINITY;
+  #spareModel: string | null = null;
+  /** Runs have asked for another model than the spares', which one that has rehearsed cannot be changed to. */
+  #modelsDiffer = false;
 
   constructor(deps: ProcessesDeps) {
     this.#deps = deps;
@@ -249,7 +252,10 @@ export class Processes {
     const wasSpare = entry.isSpare;
     this.#hold(entry);
     const live = await entry.started;
-    if (wasSpare) this.#fillUpSoon();
+    if (wasSpare) {
+      this.#modelsDiffer ||= wanted.spec.model !== this.#spareModel;
+      this.#fillUpSoon();
+    }
     if ('complaints' in live || !(await live.fits(wanted.spec))) {
       await this.#end(entry);
       return null;
@@ -453,16 +459,19 @@ export class Processes {
       // In the meantime.
       if (this.#isRunStarting) return this.#fillUpSoon();
       const entry = this.#begin(wanted, { isSpare: true, signal: this.#stopping.signal });
-      void this.#endUnlessStarted(entry);
+      void this.#rehearse(entry, wanted);
       await entry.begun.promise;
     } catch (error) {
       this.#deps.log.warn({ err: error }, 'no spare claude process could be started');
     }
   }
 
-  async #endUnlessStarted(entry: Entry): Promise<void> {
+  async #rehearse(entry: Entry, { spec }: Wanted): Promise<void> {
+    const started = await entry.started;
     // Not tried again at once: the next conversation does.
-    if ('complaints' in (await entry.started)) await this.#end(entry, { refill: false });
+    if ('complaints' in started) return await this.#end(entry, { refill: false });
+    this.#spareModel = spec.model;
+    if (entry.isSpare && !this.#modelsDiffer) await started.process.rehearse();
   }
 
   /** One after another for a session. */

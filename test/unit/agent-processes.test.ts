@@ -87,7 +87,20 @@ test('a spare that begins while a run waits for room makes way for it', async ()
   await processes.stop();
 });
 
-type Started = { sessionId: string; die: () => void };
+test('spares rehearse until a run asks for another model than theirs', async () => {
+  const { processes, started } = makeProcesses({ spares: 1 });
+  await processes.keepSpares();
+  await vi.advanceTimersByTimeAsync(longMs);
+  const signal = new AbortController().signal;
+  await processes.take(wantedFor(processes.newSessionId()), signal);
+  await vi.advanceTimersByTimeAsync(longMs);
+  await processes.take(wantedFor(processes.newSessionId(), 'another'), signal);
+  await vi.advanceTimersByTimeAsync(longMs);
+  expect(started.map(({ rehearsals }) => rehearsals)).toEqual([1, 1, 0]);
+  await processes.stop();
+});
+
+type Started = { sessionId: string; rehearsals: number; die: () => void };
 
 type Behaviour = {
   /** What a spare is started for is known when this resolves. */
@@ -112,8 +125,12 @@ function makeProcesses(
     },
     start: async ({ session }) => {
       const over = Promise.withResolvers<void>();
-      started.push({ sessionId: session.id, die: over.resolve });
-      return standIn({ sessionId: session.id, over, ready: ready?.(started.length), ending });
+      const one: Started = { sessionId: session.id, rehearsals: 0, die: over.resolve };
+      started.push(one);
+      const rehearse = async () => {
+        one.rehearsals += 1;
+      };
+      return standIn({ sessionId: session.id, over, ready: ready?.(started.length), ending, rehearse });
     },
     log: pino({ level: 'silent' }),
   });
@@ -126,16 +143,18 @@ function standIn({
   over,
   ready = Promise.resolve(true),
   ending,
+  rehearse,
 }: {
   sessionId: string;
   over: PromiseWithResolvers<void>;
   ready: Promise<boolean> | undefined;
   ending: Promise<void> | undefined;
+  rehearse: () => Promise<void>;
 }): LiveProcess {
   const killed = Promise.withResolvers<boolean>();
   const kill = () => killed.resolve(false);
   const process = {
-    ...{ pid: null, complaints: '', over: over.promise, kill },
+    ...{ pid: null, complaints: '', over: over.promise, rehearse, kill },
     ready: Promise.race([ready, killed.promise]),
   };
   const end = async () => {
@@ -145,6 +164,6 @@ function standIn({
   return { sessionId, process, end, isReusable: true, fits: async () => true } as unknown as LiveProcess;
 }
 
-function wantedFor(id: string): Wanted {
-  return { session: { id }, spec: { once: false } } as Wanted;
+function wantedFor(id: string, model: string | null = null): Wanted {
+  return { session: { id }, spec: { once: false, model } } as Wanted;
 }
