@@ -15,7 +15,7 @@ ARG ENABLE_LAMBDA_ADAPTER=false
 FROM --platform=$BUILDPLATFORM ${BASE_IMAGE} AS bundle
 WORKDIR /app
 COPY package.json package-lock.json .npmrc tsconfig.json ./
-RUN --mount=type=cache,target=/root/.npm npm ci --ignore-scripts
+RUN --mount=type=cache,target=/var/cache/npm npm ci --ignore-scripts --cache /var/cache/npm
 COPY scripts/build.ts scripts/
 COPY src src
 RUN node scripts/build.ts
@@ -25,7 +25,7 @@ RUN node scripts/build.ts
 FROM ${BASE_IMAGE} AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
-RUN --mount=type=cache,target=/root/.npm npm ci --omit=dev --ignore-scripts \
+RUN --mount=type=cache,target=/var/cache/npm npm ci --omit=dev --ignore-scripts --cache /var/cache/npm \
   && node_modules/@anthropic-ai/claude-agent-sdk-linux-*/claude --version \
   && test "$(find node_modules/@anthropic-ai -name 'claude-agent-sdk-*' -prune -print | wc -l)" = 1 \
   && find node_modules -mindepth 1 -maxdepth 1 ! -name @anthropic-ai -exec rm -r {} + \

@@ -16,7 +16,9 @@
 import { randomUUID } from 'node:crypto';
 import type { Log } from '../lib/log.ts';
 import type { LiveProcess, Wanted } from './live-process.ts';
+import { type Spare, Spares, type Started } from './spares.ts';
 import type { StartSlots } from './start-slots.ts';
+import { Turns } from './turns.ts';
 
 export type ProcessesLimits = {
   spares: number;
@@ -45,16 +47,13 @@ export type Taken =
 
 export type ProcessCounts = { spares: number; idle: number; inRuns: number; starting: number; waiting: number };
 
-type Entry = {
+type Entry = Spare & {
   sessionId: string;
-  isSpare: boolean;
+  /** That it was started with. */
+  model: string | null;
   state: 'starting' | 'idle' | 'in_run' | 'ending';
-  /** Its process is there, or will never be. */
-  begun: PromiseWithResolvers<void>;
   /** Gives up a start that is under way. */
   abandon: AbortController;
-  /** Null when it could not be started, with what it said. */
-  started: Promise<LiveProcess | { complaints: string }>;
   live: LiveProcess | null;
   usedAt: number;
   timer: NodeJS.Timeout | null;
@@ -66,30 +65,34 @@ export class Processes {
   readonly #deps: ProcessesDeps;
   /** By session. */
   readonly #entries = new Map<string, Entry>();
-  /** Of each session, the last of those who want its process: they come one after another. */
-  readonly #turns = new Map<string, Promise<unknown>>();
+  /** Of those who want a session's process. */
+  readonly #turns = new Turns();
+  readonly #spares: Spares<Entry>;
   readonly #stopping = new AbortController();
   #tenure = new AbortController();
   #waiting = 0;
-  /** Room that is taken by what is about to begin. */
+  /** Room that is taken by what is about to begin for a run. */
   #claimed = 0;
-  #sparesToCome = 0;
   #changed = Promise.withResolvers<void>();
-  #refill: NodeJS.Timeout | null = null;
-  #hasSpares = false;
-  #spareDiedAt = Number.NEGATIVE_INFINITY;
-  #spareModel: string | null = null;
-  /** Runs have asked for another model than the spares', which one that has rehearsed cannot be changed to. */
-  #modelsDiffer = false;
 
   constructor(deps: ProcessesDeps) {
     this.#deps = deps;
+    this.#spares = new Spares({
+      count: deps.limits.spares,
+      wantedBySpare: deps.wantedBySpare,
+      there: () => [...this.#entries.values()].filter(({ isSpare, state }) => isSpare && state !== 'ending').length,
+      hasRoom: () => this.#hasRoom,
+      isRunStarting: () => this.#claimed > 0 || [...this.#entries.values()].some(isStartingForRun),
+      begin: (wanted) => this.#begin(wanted, { isSpare: true, signal: this.#stopping.signal }),
+      end: (spare) => this.#end(spare, { refill: false }),
+      onChange: () => this.#notify(),
+      log: deps.log,
+    });
   }
 
   /** Starts the spares, and keeps them from now on. Resolves when they are on their way. */
   async keepSpares(): Promise<void> {
-    this.#hasSpares = true;
-    await Promise.all(this.#fillUp());
+    await this.#spares.keep();
   }
 
   /** A session for a new conversation: that of a spare where there is one, which then waits for it a while. */
@@ -101,7 +104,7 @@ export class Processes {
       return entry.sessionId;
     }
     // One that could not be started, or had no room, is tried again.
-    this.#fillUpSoon();
+    this.#spares.fillUpSoon();
     return randomUUID();
   }
 
@@ -112,7 +115,7 @@ export class Processes {
     const onAbort = () => early.resolve({ kind: 'aborted' });
     if (ends.aborted) onAbort();
     ends.addEventListener('abort', onAbort, { once: true });
-    const taken = this.#inTurn(wanted.session.id, async (): Promise<Taken> => {
+    const taken = this.#turns.take(wanted.session.id, async (): Promise<Taken> => {
       // From here on it answers by itself, and soon: nothing that it takes may be lost.
       ends.removeEventListener('abort', onAbort);
       return ends.aborted ? { kind: 'aborted' } : await this.#take(wanted, ends);
@@ -129,7 +132,7 @@ export class Processes {
   async prepare(wanted: Wanted, tenure: AbortSignal): Promise<void> {
     // Such a one would be gone before the run came.
     if (this.#deps.limits.conversations === 0 || wanted.spec.once) return;
-    await this.#inTurn(wanted.session.id, async () => {
+    await this.#turns.take(wanted.session.id, async () => {
       // It must not hold up the run itself, which may give up waiting for room.
       if (!this.#hasRoom && !this.#entries.has(wanted.session.id)) return;
       const taken = await this.#take(wanted, AbortSignal.any([tenure, this.#stopping.signal]));
@@ -161,7 +164,7 @@ export class Processes {
 
   /** Ends the session's process, unless it is in a run, and resolves when it is gone. */
   async endSession(sessionId: string): Promise<void> {
-    await this.#inTurn(sessionId, async () => {
+    await this.#turns.take(sessionId, async () => {
       const entry = this.#entries.get(sessionId);
       if (entry !== undefined && entry.state !== 'in_run') await this.#end(entry);
     });
@@ -174,7 +177,7 @@ export class Processes {
   async endConversations(): Promise<void> {
     this.#tenure.abort();
     this.#tenure = new AbortController();
-    await Promise.allSettled(this.#turns.values());
+    await this.#turns.settled();
     const ended = [...this.#entries.values()].filter((entry) => !entry.isSpare && entry.state !== 'in_run');
     for (const { live } of ended) live?.process.kill();
     await Promise.all(ended.map((entry) => this.#end(entry)));
@@ -183,9 +186,9 @@ export class Processes {
   /** Ends all. Runs that have one are ended by their owners. */
   async stop(): Promise<void> {
     this.#stopping.abort();
-    if (this.#refill !== null) clearTimeout(this.#refill);
+    this.#spares.stop();
     this.#notify();
-    await Promise.allSettled(this.#turns.values());
+    await this.#turns.settled();
     await Promise.all([...this.#entries.values()].map((entry) => this.#end(entry)));
   }
 
@@ -252,10 +255,7 @@ export class Processes {
     const wasSpare = entry.isSpare;
     this.#hold(entry);
     const live = await entry.started;
-    if (wasSpare) {
-      this.#modelsDiffer ||= wanted.spec.model !== this.#spareModel;
-      this.#fillUpSoon();
-    }
+    if (wasSpare) this.#spares.taken({ has: entry.model, wants: wanted.spec.model });
     if ('complaints' in live || !(await live.fits(wanted.spec))) {
       await this.#end(entry);
       return null;
@@ -276,6 +276,7 @@ export class Processes {
     const abandon = new AbortController();
     const entry: Entry = {
       sessionId: wanted.session.id,
+      model: wanted.spec.model,
       isSpare,
       state: 'starting',
       begun,
@@ -308,16 +309,13 @@ export class Processes {
   async #endOnceOver(entry: Entry, live: LiveProcess): Promise<void> {
     await live.process.over;
     if (entry.state !== 'idle') return;
-    // Spares that die one after another are not replaced, which would go on for ever: the next conversation tries again.
-    const isFirstForLong = performance.now() - this.#spareDiedAt > sparesDieMs;
-    if (entry.isSpare) this.#spareDiedAt = performance.now();
-    await this.#end(entry, { refill: !entry.isSpare || isFirstForLong });
+    await this.#end(entry, { refill: !entry.isSpare || this.#spares.died() });
   }
 
   async #start(
     wanted: Wanted,
     { isSpare, signal, onBegun }: { isSpare: boolean; signal: AbortSignal; onBegun: () => void },
-  ): Promise<LiveProcess | { complaints: string }> {
+  ): Promise<Started> {
     this.#waiting += 1;
     const release = await this.#deps.slots.take(signal).finally(() => {
       this.#waiting -= 1;
@@ -353,7 +351,7 @@ export class Processes {
   }
 
   get #hasRoom(): boolean {
-    return this.#entries.size + this.#claimed < this.#deps.limits.maxProcesses;
+    return this.#entries.size + this.#claimed + this.#spares.toCome < this.#deps.limits.maxProcesses;
   }
 
   /** Claims room for one more, for the caller to fill or to give back; false when the signal aborted before there was any. */
@@ -412,82 +410,7 @@ export class Processes {
     entry.gone.resolve();
     this.#notify();
     // There is room again that a spare may have lacked.
-    if (refill) this.#fillUpSoon();
-  }
-
-  /** A moment later: the start of a spare must not slow down the run that has taken the one before. */
-  #fillUpSoon(): void {
-    if (!this.#hasSpares || this.#stopping.signal.aborted || this.#refill !== null) return;
-    this.#refill = setTimeout(() => {
-      this.#refill = null;
-      void Promise.all(this.#fillUp());
-    }, refillAfterMs).unref();
-  }
-
-  /** Two starts at once take twice as long each, and a run waits for the one. */
-  get #isRunStarting(): boolean {
-    return this.#claimed > this.#sparesToCome || [...this.#entries.values()].some(isStartingForRun);
-  }
-
-  /** Each resolves when a spare is on its way. */
-  #fillUp(): Promise<void>[] {
-    const { limits } = this.#deps;
-    if (this.#isRunStarting) {
-      this.#fillUpSoon();
-      return [];
-    }
-    const begun: Promise<void>[] = [];
-    const spares = [...this.#entries.values()].filter(({ isSpare, state }) => isSpare && state !== 'ending').length;
-    for (let missing = limits.spares - spares - this.#sparesToCome; missing > 0 && this.#hasRoom; missing -= 1) {
-      this.#claimed += 1;
-      this.#sparesToCome += 1;
-      begun.push(this.#beginSpare());
-    }
-    return begun;
-  }
-
-  /** Never rejects: a run that finds no spare starts its own, and is told why that fails. */
-  async #beginSpare(): Promise<void> {
-    const sessionId = randomUUID();
-    try {
-      const wanted = await this.#deps.wantedBySpare(sessionId).finally(() => {
-        this.#claimed -= 1;
-        this.#sparesToCome -= 1;
-        this.#notify();
-      });
-      if (this.#stopping.signal.aborted) return;
-      // In the meantime.
-      if (this.#isRunStarting) return this.#fillUpSoon();
-      const entry = this.#begin(wanted, { isSpare: true, signal: this.#stopping.signal });
-      void this.#rehearse(entry, wanted);
-      await entry.begun.promise;
-    } catch (error) {
-      this.#deps.log.warn({ err: error }, 'no spare claude process could be started');
-    }
-  }
-
-  async #rehearse(entry: Entry, { spec }: Wanted): Promise<void> {
-    const started = await entry.started;
-    // Not tried again at once: the next conversation does.
-    if ('complaints' in started) return await this.#end(entry, { refill: false });
-    this.#spareModel = spec.model;
-    if (entry.isSpare && !this.#modelsDiffer) await started.process.rehearse();
-  }
-
-  /** One after another for a session. */
-  async #inTurn<T>(sessionId: string, work: () => Promise<T>): Promise<T> {
-    const before = this.#turns.get(sessionId);
-    const mine = (before ?? Promise.resolve()).then(work);
-    const settled = mine.then(
-      () => undefined,
-      () => undefined,
-    );
-    this.#turns.set(sessionId, settled);
-    try {
-      return await mine;
-    } finally {
-      if (this.#turns.get(sessionId) === settled) this.#turns.delete(sessionId);
-    }
+    if (refill) this.#spares.fillUpSoon();
   }
 
   #notify(): void {
@@ -499,7 +422,3 @@ export class Processes {
 function isStartingForRun({ isSpare, state }: Entry): boolean {
   return !isSpare && state === 'starting';
 }
-
-const refillAfterMs = 250;
-
-const sparesDieMs = 60_000;
