@@ -1,6 +1,6 @@
 /**
  * What the examples of one operation are. They are in the OpenAPI document only, so nothing that serves requests imports
- * them; `test/http/examples.test.ts` holds each against its schema, and sends those that must be refused.
+ * them; `test/http/description.test.ts` holds each against its schema, and sends those that must be refused.
  */
 
 export type Example = { summary: string; value: unknown };
