@@ -11,7 +11,6 @@ import {
   conversationsOn,
   foldersOf,
   forceSnapshot,
-  generationOf,
   listConversations,
   type Machine,
   makeDeadInstance,
@@ -246,6 +245,12 @@ describe('an instance that has lost the volume', () => {
 });
 
 describe('any order of what several instances do', () => {
+  /** Of a write: one that has lost the volume looks for it by itself after a second, and may come between. */
+  const refused = (error: unknown): null => {
+    expect(error).toMatchObject({ status: 503 });
+    return null;
+  };
+
   type Step = { on: number; act: 'write' | 'read' | 'force' | 'snapshot' | 'both' | 'restart' };
   const step: fc.Arbitrary<Step> = fc.record({
     on: fc.nat(2),
@@ -271,12 +276,16 @@ describe('any order of what several instances do', () => {
           return machine;
         };
         const check = async (on: number) => expect(await at(on).read()).toEqual(expect.arrayContaining(acknowledged));
+        const write = async (on: number): Promise<void> => {
+          for (let tries = 0; tries < 10; tries += 1) {
+            const id = await at(on).write().catch(refused);
+            if (id !== null) return void acknowledged.push(id);
+          }
+          throw new Error('ten writes in a row were refused');
+        };
         for (const { on, act } of steps) {
-          if (act === 'write') {
-            acknowledged.push(await at(on).write());
-            // At the end of an acknowledged write it alone has the volume.
-            expect(generationOf(place).number).toBe(at(on).access.status().epoch);
-          } else if (act === 'read') await check(on);
+          if (act === 'write') await write(on);
+          else if (act === 'read') await check(on);
           else if (act === 'snapshot') forceSnapshot(place);
           else if (act === 'restart') {
             await at(on).access.stop();
@@ -286,7 +295,7 @@ describe('any order of what several instances do', () => {
               [0, 1, 2].map((i) =>
                 at(on + i)
                   .write()
-                  .catch(() => null),
+                  .catch(refused),
               ),
             );
             acknowledged.push(...written.filter((id) => id !== null));
@@ -294,7 +303,7 @@ describe('any order of what several instances do', () => {
             // The first is cut off in the midst of a write that it has not synced.
             const cutOff = at(on).access.use('writes', async () => {
               const { conversation } = await exchange(at(on).store);
-              acknowledged.push(await at(on + 1).write());
+              await write(on + 1);
               await at(on).access.sync();
               return conversation.id;
             });
@@ -308,6 +317,7 @@ describe('any order of what several instances do', () => {
         expect(faults.openPaths()).toEqual([]);
       },
     );
-    await fc.assert(property, { numRuns: 6 });
+    // When each of them looks is the clock's affair, so what fails once need not fail again: nothing to shrink.
+    await fc.assert(property, { numRuns: 6, endOnFailure: true });
   });
 });

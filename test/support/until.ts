@@ -1,13 +1,18 @@
 /** Waiting for what gives no signal of its own, such as the state of another process. */
 
-/** A look at all of /proc takes some 5 ms: enough for the slowest start of a process, and less than a test may take. */
-const maxTries = 10_000;
+import { setTimeout as sleep } from 'node:timers/promises';
+
+const pauseMs = 5;
+
+/** The slowest start of a process takes less, and a test may take 120 s. */
+const patienceMs = 50_000;
 
 /** Resolves as soon as the condition holds; rejects with `what` when it never does. */
 export async function until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
-  for (let tries = 0; tries < maxTries; tries += 1) {
+  const givesUpAt = performance.now() + patienceMs;
+  do {
     if (await condition()) return;
-    await new Promise((resolve) => setImmediate(resolve));
-  }
+    await sleep(pauseMs);
+  } while (performance.now() < givesUpAt);
   throw new Error(`waited in vain until ${what}`);
 }
