@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
 import { type AgentHost, startAgentHost } from '../support/agent-host.ts';
 import { asCall, obey } from '../support/obedient-model.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 
 test('transcripts and results of another session cannot be read, searched, found or written', async () => {
   await using host = await startAgentHost();
@@ -50,6 +51,19 @@ test('a session reads its own large results, and the agent writes its persona an
   const skill = { file_path: join(host.sessionsDir, 'skills', 'greet', 'SKILL.md'), content: 'Say hi.' };
   expect(await resultOf(host, 'write a skill', 'Write', skill)).toContain('created successfully');
 });
+
+for (const name of ['plain', 'a[b]c', 'a b', 'a(b)', 'a?b', 'a\\b', '!a', 'a{b,c}']) {
+  test(`of what is hidden by the name of "${name}" the file tools read nothing`, async () => {
+    const folder = join(temporaryFolder(), name);
+    await mkdir(folder);
+    await writeFile(join(folder, 'a.txt'), 'the word is xyzzy');
+    await using host = await startAgentHost({ hidden: [folder] });
+
+    const seen = await resultOf(host, 'read it', 'Read', { file_path: join(folder, 'a.txt') });
+    expect(seen).toContain('denied');
+    expect(seen).not.toContain('xyzzy');
+  });
+}
 
 test('a skill that an agent has written is one, and brings no hooks, agents or commands into later runs', async () => {
   await using host = await startAgentHost();
