@@ -57,6 +57,7 @@ export function makeOptions(settings: OptionsSettings, input: OptionsInput): Opt
     permissionMode: 'bypassPermissions',
     allowDangerouslySkipPermissions: true,
     settings: makeSettings(settings, input),
+    managedSettings,
     // `user` is the process's own configuration, which leads to the workspace's persona and skills and to nothing else of it:
     // a settings file in the workspace could have hooks and environment for every run to come.
     settingSources: ['user'],
@@ -83,6 +84,17 @@ export function chooseModels(
   const model = run.model ?? defaultModel;
   return { model, fallbackModel: fallbackModel === model ? null : fallbackModel };
 }
+
+/**
+ * A skill is a text with files beside it, and the agent may write one: it is not to bring what would act in every later run.
+ * Of these settings alone it can be kept; where the machine has managed settings of its own, they hold in their place.
+ */
+const managedSettings: NonNullable<Options['managedSettings']> = {
+  // Otherwise a skill with a `.claude-plugin/plugin.json` is a plugin, with hooks, agents and commands.
+  blockedMarketplaces: [{ source: 'skills-dir' }],
+  // Otherwise a `SKILL.md` can have hooks. Ours, which are in this process, run all the same.
+  allowManagedHooksOnly: true,
+};
 
 function makeSettings(
   { cwd, sessionsDir, hidden }: OptionsSettings,

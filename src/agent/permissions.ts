@@ -15,7 +15,10 @@
 import { join } from 'node:path';
 
 export function makeDenyRules(input: DenyInput): string[] {
-  const { cwd, sessionsDir, configDir, sessionId, hidden } = input;
+  const { sessionId } = input;
+  const cwd = literally(input.cwd);
+  const sessionsDir = literally(input.sessionsDir);
+  const configDir = literally(input.configDir);
   const sessions = [
     'projects/**/*.jsonl',
     ...othersThan(sessionId).map((folder) => `projects/*/${folder}/**`),
@@ -25,7 +28,7 @@ export function makeDenyRules(input: DenyInput): string[] {
   const settings = ['settings.json', 'settings.local.json'];
   const closed = [
     '/proc/**',
-    ...hidden.flatMap((path) => [path, `${path}/**`]),
+    ...input.hidden.map(literally).flatMap((path) => [path, `${path}/**`]),
     ...[sessionsDir, configDir].flatMap((folder) => sessions.map((path) => `${folder}/${path}`)),
   ];
   return [
@@ -50,4 +53,9 @@ function othersThan(sessionId: string): string[] {
   return [...sessionId.slice(0, 8)].map((digit, place) => {
     return `${sessionId.slice(0, place)}[${'0123456789abcdef'.replace(digit, '')}]*`;
   });
+}
+
+/** In a pattern brackets are a set of characters and a backslash is none: any character stands for them, which never denies less. */
+function literally(path: string): string {
+  return path.replace(/[[\]\\]/g, '?');
 }

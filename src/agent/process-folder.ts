@@ -12,6 +12,7 @@
 import { createHash } from 'node:crypto';
 import { lstat, mkdir, readdir, readFile, readlink, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { codeOf } from '../lib/error-code.ts';
 
 export type ProcessFolder = {
   path: string;
@@ -28,7 +29,10 @@ export type ProcessFolder = {
 /** What of the CLI's configuration is kept in the sessions folder, by its names there. */
 const kept = ['projects', 'tasks', 'file-history'];
 
-/** What the CLI writes by itself. None of it runs anything. */
+/**
+ * What the CLI writes by itself. Of it `shell-snapshots` is run, before each command of Bash, and a change of it cannot be told
+ * from its making; `session-env` would be, but without hooks nothing is in it.
+ */
 const written = new Set([
   '.claude.json',
   '.last-cleanup',
@@ -86,14 +90,16 @@ export async function makeProcessFolder(input: {
     tempDir,
     sealed: [join(configDir, settingsFile)],
     isAsMade: async () => {
-      const [names, settings, ...targets] = await Promise.all([
+      const [names, hasSessionEnv, settings, ...targets] = await Promise.all([
         readdir(configDir).catch((): string[] => []),
+        hasFiles(join(configDir, 'session-env')),
         readFile(join(configDir, settingsFile), 'utf8').catch(() => null),
         ...[...links.keys()].map((name) => readlink(join(configDir, name)).catch(() => null)),
       ]);
       const isKnown = (name: string) => links.has(name) || name === settingsFile || isWritten(name);
       return (
         settings === noSettings &&
+        !hasSessionEnv &&
         [...links.values()].every((target, index) => targets[index] === target) &&
         names.every(isKnown)
       );
@@ -122,6 +128,16 @@ const noSettings = '{}';
 /** Has the process id of the server whose folder it is, and when that was started: in a container each start has the same id. */
 const ownerFile = 'owner';
 const thisProcess = `${process.pid} ${Math.round(performance.timeOrigin)}`;
+
+/** Never rejects: what cannot be looked into may hold some. */
+async function hasFiles(folder: string): Promise<boolean> {
+  try {
+    const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+    return entries.some((entry) => !entry.isDirectory());
+  } catch (error) {
+    return codeOf(error) !== 'ENOENT';
+  }
+}
 
 function isWritten(name: string): boolean {
   return written.has(name) || name.startsWith('.claude.json.');

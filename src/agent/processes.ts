@@ -254,13 +254,23 @@ export class Processes {
     }
     const wasSpare = entry.isSpare;
     this.#hold(entry);
-    const live = await entry.started;
+    const live = await this.#startedFor(entry, signal);
     if (wasSpare) this.#spares.taken({ has: entry.model, wants: wanted.spec.model });
     if ('complaints' in live || !(await live.fits(wanted.spec))) {
       await this.#end(entry);
       return null;
     }
     return live;
+  }
+
+  /** What is still starting is given up with the signal: nobody else is to have it. */
+  async #startedFor(entry: Entry, signal: AbortSignal): Promise<Started> {
+    const giveUp = () => entry.abandon.abort();
+    if (signal.aborted) giveUp();
+    signal.addEventListener('abort', giveUp, { once: true });
+    const started = await entry.started;
+    signal.removeEventListener('abort', giveUp);
+    return started;
   }
 
   /** Takes it out of what may be ended. */

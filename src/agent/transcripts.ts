@@ -95,20 +95,39 @@ function isOf(sessionId: string, name: string): boolean {
  * user's, has no line.
  */
 async function someLine(path: string, predicate: (line: string) => boolean): Promise<boolean> {
-  let rest = '';
+  // In pieces until it has ended: an agent can write one that never does, and each look at it would cost more than the last.
+  let pieces: string[] = [];
+  let length = 0;
+  const add = (piece: string) => {
+    length += piece.length;
+    if (length <= maxLineLength) pieces.push(piece);
+    else pieces = [];
+  };
+  const end = () => {
+    const line = pieces.join('');
+    pieces = [];
+    length = 0;
+    return line;
+  };
   try {
     // Leaving the loop early closes the file as well.
     for await (const chunk of createReadStream(path, { encoding: 'utf8', highWaterMark: blockBytes })) {
-      const lines = `${rest}${chunk}`.split('\n');
-      rest = lines.pop() ?? '';
-      if (lines.some(predicate)) return true;
+      const [first = '', ...others] = String(chunk).split('\n');
+      add(first);
+      for (const next of others) {
+        if (predicate(end())) return true;
+        add(next);
+      }
     }
   } catch (error) {
     if (isNoFile(error)) return false;
     throw error;
   }
-  return predicate(rest);
+  return predicate(end());
 }
+
+/** Of one that the CLI has written: the model API takes 32 MB. A longer one counts as empty. */
+const maxLineLength = 100_000_000;
 
 /** A line with a large tool result is as long as that: blocks of this size keep the work on it small. */
 const blockBytes = 1_048_576;

@@ -25,8 +25,11 @@ const maxImportDepth = 5;
 const maxFiles = 50;
 const maxBytes = 1_000_000;
 
-/** `@path`, in the middle of a text. Too many are harmless: what is no file has no text. */
-const importReference = /(?:^|\s)@([^\s`'"()<>]+)/g;
+/** `@path`, a space in it as `\ `. Too many are harmless: what is no file has no text. */
+const importReference = /(?<![A-Za-z0-9])@((?:[^\s\\]|\\ )+)/g;
+
+/** What comes before the Markdown or HTML that follows a path: the CLI has taken that off when it looks for imports. */
+const beforeMarkup = /^[^`'"()<>*|~[\]]*[^`'"()<>*|~[\]_]/;
 
 /** Level by level, so that the same files come to the same mark, whichever is read first. */
 async function markPersona(path: string): Promise<[string, string | null][]> {
@@ -42,17 +45,27 @@ async function markPersona(path: string): Promise<[string, string | null][]> {
 }
 
 function importsOf(path: string, text: string): string[] {
-  return [...text.matchAll(importReference)].map(([, reference = '']) =>
-    reference.startsWith('~/') ? join(homedir(), reference.slice(2)) : resolve(dirname(path), reference),
-  );
+  return [...text.matchAll(importReference)].flatMap(([, reference = '']) => {
+    const whole = reference.replace(/#.*$/s, '').replaceAll('\\ ', ' ');
+    const plain = beforeMarkup.exec(whole)?.[0] ?? whole;
+    return [...new Set([whole, plain])].map((each) =>
+      each.startsWith('~/') ? join(homedir(), each.slice(2)) : resolve(dirname(path), each),
+    );
+  });
 }
 
-/** Null for what is no file, is too large, or cannot be read. Opened so that a pipe without a writer does not hold it up. */
+/**
+ * Null for what is no file, is too large, or cannot be read. Opened so that a pipe without a writer does not hold it up, and
+ * no more is read than it has: what the kernel makes up (`/proc`) has no size, and may have no end.
+ */
 async function readText(path: string): Promise<string | null> {
   try {
     await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
     const found = await file.stat();
-    return found.isFile() && found.size <= maxBytes ? await file.readFile('utf8') : null;
+    if (!found.isFile() || found.size > maxBytes) return null;
+    const { size } = found;
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(size), 0, size, 0);
+    return buffer.toString('utf8', 0, bytesRead);
   } catch {
     return null;
   }

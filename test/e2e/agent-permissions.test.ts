@@ -1,9 +1,11 @@
 /** One conversation cannot reach another's session with the file tools, and keeps its own large results. */
 
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
 import { type AgentHost, startAgentHost } from '../support/agent-host.ts';
+import { asCall, obey } from '../support/obedient-model.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 
 test('transcripts and results of another session cannot be read, searched, found or written', async () => {
   await using host = await startAgentHost();
@@ -48,6 +50,49 @@ test('a session reads its own large results, and the agent writes its persona an
   expect(await resultOf(host, 'write the persona', 'Write', persona)).toContain('created successfully');
   const skill = { file_path: join(host.sessionsDir, 'skills', 'greet', 'SKILL.md'), content: 'Say hi.' };
   expect(await resultOf(host, 'write a skill', 'Write', skill)).toContain('created successfully');
+});
+
+for (const name of ['plain', 'a[b]c', 'a b', 'a(b)', 'a?b', 'a\\b', '!a', 'a{b,c}']) {
+  test(`of what is hidden by the name of "${name}" the file tools read nothing`, async () => {
+    const folder = join(temporaryFolder(), name);
+    await mkdir(folder);
+    await writeFile(join(folder, 'a.txt'), 'the word is xyzzy');
+    await using host = await startAgentHost({ hidden: [folder] });
+
+    const seen = await resultOf(host, 'read it', 'Read', { file_path: join(folder, 'a.txt') });
+    expect(seen).toContain('denied');
+    expect(seen).not.toContain('xyzzy');
+  });
+}
+
+test('a skill that an agent has written is one, and brings no hooks, agents or commands into later runs', async () => {
+  await using host = await startAgentHost();
+  obey(host.model);
+  const acted = join(host.homeDir, 'acted');
+  const skill = join(host.sessionsDir, 'skills', 'greet');
+  const hook = { type: 'command', command: `echo a hook >> ${acted}` };
+  const written = {
+    'SKILL.md': `---\ndescription: How to greet\nhooks: ${JSON.stringify({ PreToolUse: [{ hooks: [hook] }] })}\n---\nSay hi.`,
+    '.claude-plugin/plugin.json': JSON.stringify({ name: 'greet', version: '1.0.0', description: 'A plugin' }),
+    'hooks/hooks.json': JSON.stringify({
+      hooks: { SessionStart: [{ hooks: [hook] }], UserPromptSubmit: [{ hooks: [hook] }], Stop: [{ hooks: [hook] }] },
+    }),
+    'agents/spy.md': '---\nname: spy\ndescription: A spy of the skill\n---\nSpy.',
+    'commands/pry.md': '---\ndescription: A pry of the skill\n---\nPry.',
+  };
+  for (const [name, text] of Object.entries(written)) {
+    await mkdir(dirname(join(skill, name)), { recursive: true });
+    await writeFile(join(skill, name), text);
+  }
+
+  const { sessionId } = await host.run(asCall('Skill', { skill: 'greet' }));
+  await host.run('run: echo with a tool', { sessionId, resume: true });
+
+  const last = host.model.requests().at(-1)?.raw;
+  expect(last).toContain('Say hi.');
+  expect(last).toContain('with a tool');
+  expect(last).not.toMatch(/A spy of the skill|A pry of the skill/);
+  expect(await readFile(acted, 'utf8').catch(() => 'nothing')).toBe('nothing');
 });
 
 /** A session with a word in its transcript and a tool result too large to be kept in it. */

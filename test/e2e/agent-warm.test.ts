@@ -228,18 +228,26 @@ test('a tool that is called when the run is over acts for nobody', async () => {
   expect(typeof current === 'function' ? current() : 'not there').toBeNull();
 });
 
-for (const sandbox of ['off', 'on'] as const) {
-  test.skipIf(sandbox === 'on' && !(await hasSandbox()))(
-    `what an agent writes into the configuration of its process is not in force in the next run, sandbox ${sandbox}`,
-    async () => {
-      await using host = await startWarmHost({ sandbox });
-      const planted = JSON.stringify({ env: { PLANTED: 'yes' } });
-      const { sessionId } = await host.run(`run: printf '%s' '${planted}' > "$CLAUDE_CONFIG_DIR/settings.json"`);
-      await host.run('run: echo PLANTED is $PLANTED.', { sessionId, resume: true });
+const planted = {
+  settings: `printf '%s' '{"env":{"PLANTED":"yes"}}' > "$CLAUDE_CONFIG_DIR/settings.json"`,
+  // It is looked at again when the working directory changes.
+  'what is run before each command':
+    'echo export PLANTED=yes > $CLAUDE_CONFIG_DIR/session-env/$CLAUDE_CODE_SESSION_ID/sessionstart-hook-0.sh; cd /usr',
+};
 
-      expect(host.model.requests().at(-1)?.raw).toContain('PLANTED is .');
-    },
-  );
+for (const sandbox of ['off', 'on'] as const) {
+  for (const [what, command] of Object.entries(planted)) {
+    test.skipIf(sandbox === 'on' && !(await hasSandbox()))(
+      `what an agent writes into the configuration of its process is not in force in the next run: ${what}, sandbox ${sandbox}`,
+      async () => {
+        await using host = await startWarmHost({ sandbox });
+        const { sessionId } = await host.run(`run: ${command}`);
+        await host.run('run: echo PLANTED is $PLANTED.', { sessionId, resume: true });
+
+        expect(host.model.requests().at(-1)?.raw).toContain('PLANTED is .');
+      },
+    );
+  }
 }
 
 async function pidsOf(argument: string): Promise<string[]> {

@@ -30,6 +30,7 @@ const choices: [string, Record<string, string>, object][] = [
   ['https://api.test', { ALL_PROXY: 'http://other.test', HTTPS_PROXY: proxied.url }, proxied],
   ['https://api.test', { HTTPS_PROXY: 'proxy.test:3128' }, proxied],
   ['https://api.test', { HTTPS_PROXY: 'https://proxy.test' }, { kind: 'proxy', url: 'https://proxy.test' }],
+  ['https://api.test', { HTTPS_PROXY: 'HTTP://proxy.test:3128' }, proxied],
   ['https://api.test', { ALL_PROXY: 'socks5://proxy.test' }, { kind: 'unusable', variable: 'ALL_PROXY' }],
   ['https://api.test', { https_proxy: 'http://' }, { kind: 'unusable', variable: 'https_proxy' }],
 ];
@@ -59,6 +60,10 @@ const exemptions: [string, string, object][] = [
   ['https://10.1.2.3', '10.0.0.0/99,10.0.0.0/x,/8', proxied],
   ['https://[fd00::7]', 'fd00::/8', direct],
   ['https://[fd00::7]', '10.0.0.0/8', proxied],
+  ['https://[fd00::7]', 'fd00::7', direct],
+  ['https://[fd00::7]', '[fd00::7]', direct],
+  ['https://[fd00::7]', '[fd00::7]:443', direct],
+  ['https://[fd00::7]', '[fd00::7]:8443', proxied],
   ['https://api.test', '', proxied],
   ['https://api.test', ',,', proxied],
   ['https://localhost:4000', '', direct],

@@ -301,6 +301,22 @@ test('a body that comes in chunks is sent with its length', async () => {
   expect(upstream.requests[0]?.headers).not.toHaveProperty('transfer-encoding');
 });
 
+test('the body of a GET is a body, and no request of its own on the connection that the next one has', async () => {
+  await using upstream = await startUpstream(ok);
+  await using host = await startTestGateway({ upstream: upstream.url });
+  const other = host.gateway.admit();
+  const body = 'POST /v1/organizations HTTP/1.1\r\nHost: x\r\nX-Swallows: ';
+
+  await host.send({ method: 'GET', path: '/v1/models', body, headers: { 'content-length': String(body.length) } });
+  await host.send({ path: '/v1/messages', body: '{}', placeholder: other.placeholder });
+
+  expect(upstream.requests).toMatchObject([
+    { method: 'GET', target: '/v1/models', body },
+    { method: 'POST', target: '/v1/messages', body: '{}' },
+  ]);
+  expect(upstream.sockets).toHaveLength(1);
+});
+
 test('status, headers and body of an answer pass as they are, less the headers of its connection', async () => {
   await using upstream = await startUpstream((_, outgoing) => {
     outgoing.sendDate = false;

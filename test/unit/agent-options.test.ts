@@ -54,6 +54,7 @@ test('a run without wishes has these options and no others', () => {
       cleanupPeriodDays: 36_500,
       permissions: { deny: expect.any(Array) },
     },
+    managedSettings: { blockedMarketplaces: [{ source: 'skills-dir' }], allowManagedHooksOnly: true },
     settingSources: ['user'],
     mcpServers: ownTools,
     strictMcpConfig: true,

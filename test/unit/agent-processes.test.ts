@@ -100,6 +100,19 @@ test('spares rehearse until a run asks for another model than theirs', async () 
   await processes.stop();
 });
 
+test('a run that is aborted while its spare is still starting does not wait for it', async () => {
+  const { processes, started } = makeProcesses({ spares: 1 }, { ready: () => new Promise(() => undefined) });
+  await processes.keepSpares();
+  const aborting = new AbortController();
+  const taken = processes.take(wantedFor(processes.newSessionId()), aborting.signal);
+  await vi.advanceTimersByTimeAsync(1);
+  aborting.abort();
+  await vi.advanceTimersByTimeAsync(longMs / 100);
+  expect(await Promise.race([taken, 'it waits'])).toEqual({ kind: 'aborted' });
+  expect(started).toHaveLength(1);
+  await processes.stop();
+});
+
 type Started = { sessionId: string; rehearsals: number; die: () => void };
 
 type Behaviour = {

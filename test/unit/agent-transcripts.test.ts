@@ -1,7 +1,7 @@
 /** What a session's files tell, on real files: a fault of the volume is never taken for a session that is lost. */
 
 import { randomUUID } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, readlink, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readlink, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -94,6 +94,14 @@ test('a long transcript is read no further than needed, and its file is closed a
     await promptsIn(session.sessionsDir, session.id, [promptId]);
   }
   await until('every file is closed', async () => (await openFiles(session.path)).length <= before);
+});
+
+test('a transcript that is one line without an end is an unusable session, however long', async () => {
+  await using session = await startSession([]);
+  // More than a string can hold.
+  await truncate(session.path, 600_000_000);
+
+  expect(await transcriptState(session.sessionsDir, session.id)).toBe('unusable');
 });
 
 test('the temporary folder of another user is not looked into', async () => {

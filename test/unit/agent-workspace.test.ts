@@ -28,6 +28,34 @@ for (const [what, change] of changes) {
   });
 }
 
+const imports: [string, string][] = [
+  ['with a space', '@my\\ notes.md'],
+  ['with a quote', "@it's.md"],
+  ['with parentheses', '@notes(1).md'],
+  ['with a heading', '@a.md#today'],
+  ['in bold', '**@a.md**'],
+  ['in italics', '_@a.md_'],
+  ['in HTML', '<b>@a.md</b>'],
+  ['in a table', '|@a.md|'],
+];
+
+for (const [what, reference] of imports) {
+  test(`its mark is another when what it imports ${what} is changed`, async () => {
+    const place = await makePlace();
+    const names = ['my notes.md', "it's.md", 'notes(1).md', 'a.md'];
+    await writeFile(join(place.memoryDir, 'CLAUDE.md'), `See ${reference} and on`);
+    const before = await markWorkspace(place);
+    for (const name of names) await writeFile(join(place.memoryDir, name), 'else');
+    expect(await markWorkspace(place)).not.toBe(before);
+  });
+}
+
+test('of what the kernel makes up, which may have no end, nothing is read', async () => {
+  const place = await makePlace();
+  await writeFile(join(place.memoryDir, 'CLAUDE.md'), '@/proc/sys/kernel/random/uuid');
+  expect(await markWorkspace(place)).toBe(await markWorkspace(place));
+});
+
 test('its mark stays when anything else changes', async () => {
   const place = await makePlace();
   const before = await markWorkspace(place);

@@ -19,18 +19,22 @@ export function decideProxy(target: URL, env: Record<string, string | undefined>
   const variable = [protocol, 'all_proxy'].flatMap((name) => [name, name.toUpperCase()]).find((name) => env[name]);
   const value = (variable === undefined ? undefined : env[variable]) ?? '';
   if (variable === undefined || isExempt(target, env.no_proxy || env.NO_PROXY || '')) return { kind: 'direct' };
-  const url = value.includes('://') ? value : `http://${value}`;
+  // Node knows a scheme in lower case only.
+  const url = value.includes('://') ? value.replace(/^[^:]+/, (scheme) => scheme.toLowerCase()) : `http://${value}`;
   return /^https?:\/\//.test(url) && URL.canParse(url) ? { kind: 'proxy', url } : { kind: 'unusable', variable };
 }
 
 const loopback = ['localhost', '127.0.0.0/8', '::1/128'];
 
 function isExempt(target: URL, noProxy: string): boolean {
-  const host = target.hostname.replace(/^\[(.*)\]$/, '$1');
+  const { hostname } = target;
+  // An IPv6 address has brackets in a URL; in an entry it has them or not, and with a port it must.
+  const host = hostname.replace(/^\[(.*)\]$/, '$1');
   const port = target.port || (target.protocol === 'https:' ? '443' : '80');
+  const names = [host, hostname, `${hostname}:${port}`];
   return [...loopback, ...noProxy.split(',')]
     .map((entry) => entry.trim().toLowerCase())
-    .some((entry) => entry !== '' && (entry === '*' || isCovered(host, entry) || isCovered(`${host}:${port}`, entry)));
+    .some((entry) => entry !== '' && (entry === '*' || names.some((name) => isCovered(name, entry))));
 }
 
 function isCovered(host: string, entry: string): boolean {

@@ -59,7 +59,9 @@ export function createUpstream({ baseUrl, proxyEnv, log, nowMs = Date.now }: Ups
     const path = `${base.pathname.replace(/\/$/, '')}${target}`;
     // An IPv6 address has brackets in a URL and none in a connection.
     const host = hostname.replace(/^\[(.*)\]$/, '$1');
-    const request = client.request({ agent, method, host, port, path, headers, signal });
+    // Said in any case: node sends the body of a GET without a word of it, and to the other side it is the next request.
+    const framed = body.length === 0 ? headers : { ...headers, 'content-length': body.length };
+    const request = client.request({ agent, method, host, port, path, headers: framed, signal });
     const answer = new Promise<http.IncomingMessage>((resolve, reject) => {
       request.once('response', resolve);
       request.on('error', reject);
