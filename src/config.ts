@@ -117,7 +117,7 @@ export function loadConfig(env: Env, facts: Facts): { config: Config; faults: Fa
       value: notSet,
       fix:
         'give the model API key here, or a token of `claude setup-token` as CLAUDE_CODE_OAUTH_TOKEN; ' +
-        '`make demo` shows the server without either',
+        '`make demo`, or `picoclaw demo` of the package, shows the server without either',
     });
   if (
     config.apiTokens.length === 0 &&
