@@ -26,6 +26,7 @@ export type Config = {
   fallbackModel: string | null;
   /** Empty: whoever can connect may call. */
   apiTokens: string[];
+  allowAnonymous: boolean;
   allowStdioMcp: boolean;
   host: string;
   port: number;
@@ -78,6 +79,7 @@ export function loadConfig(env: Env, facts: Facts): { config: Config; faults: Fa
     model: read(settings.model),
     fallbackModel: read(settings.fallbackModel),
     apiTokens: read(settings.apiTokens),
+    allowAnonymous,
     allowStdioMcp: read(settings.allowStdioMcp),
     host: read(settings.host),
     port: read(settings.port),

@@ -29,6 +29,7 @@ describe('loadConfig', () => {
       model: null,
       fallbackModel: null,
       apiTokens: ['a-token-long-enough'],
+      allowAnonymous: false,
       allowStdioMcp: false,
       host: '0.0.0.0',
       port: 9000,
