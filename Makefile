@@ -81,7 +81,7 @@ test-e2e: node_modules/.package-lock.json ## a server from start to end: in a co
 	fi
 
 clean: ## remove what was built and installed; .env and data stay
-	rm -rf dist coverage node_modules
+	rm -rf dist coverage node_modules test/api-tools/node_modules deploy/node_modules deploy/aws/cdk.out
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-20s %s\n", $$1, $$2 }'

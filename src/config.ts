@@ -26,6 +26,7 @@ export type Config = {
   fallbackModel: string | null;
   /** Empty: whoever can connect may call. */
   apiTokens: string[];
+  allowAnonymous: boolean;
   allowStdioMcp: boolean;
   host: string;
   port: number;
@@ -78,6 +79,7 @@ export function loadConfig(env: Env, facts: Facts): { config: Config; faults: Fa
     model: read(settings.model),
     fallbackModel: read(settings.fallbackModel),
     apiTokens: read(settings.apiTokens),
+    allowAnonymous,
     allowStdioMcp: read(settings.allowStdioMcp),
     host: read(settings.host),
     port: read(settings.port),
@@ -117,7 +119,7 @@ export function loadConfig(env: Env, facts: Facts): { config: Config; faults: Fa
       value: notSet,
       fix:
         'give the model API key here, or a token of `claude setup-token` as CLAUDE_CODE_OAUTH_TOKEN; ' +
-        '`make demo` shows the server without either',
+        '`make demo`, or `picoclaw demo` of the package, shows the server without either',
     });
   if (
     config.apiTokens.length === 0 &&

@@ -150,7 +150,13 @@ export async function createRuntime({
     onTaskRunEnded: () => retention.wake(),
     settings: config,
   });
-  const operations = { store, volume, agent, runs, skills, clock, log, settings: config };
+  // Until the start has installed its own, those of the instance before are there, or none.
+  const readSkills = async () => {
+    await within(maxSkillsWaitMs, installSkills());
+    return await skills.read();
+  };
+  const skillsToTell: Skills = { reload: skills.reload, read: readSkills };
+  const operations = { store, volume, agent, runs, skills: skillsToTell, clock, log, settings: config };
   const retention = new Retention({ store, volume, clock, log, settings: config });
   undo.defer(() => retention.stop());
   await access.start();

@@ -201,7 +201,12 @@ function toResult(session: Session, outcome: Outcome, performed: Performed, kept
     freshBecause: null,
     model: performed.tally.model,
     ...totalsOf(performed.tally, performed.result),
-    numTurns: performed.result?.num_turns ?? 0,
+    numTurns: turnsOf(performed),
     warnings: performed.tally.warnings,
   };
+}
+
+/** The result of a run that was cut off counts the words of that as a turn, and one that was killed has no result. */
+function turnsOf({ result, cut, tally }: Performed): number {
+  return result === null || cut !== null ? tally.turns : result.num_turns;
 }

@@ -19,6 +19,8 @@ export type Tally = {
   lastTextId: string | null;
   /** The main loop's, message by message; for a run without a result. */
   streamedUsage: Usage;
+  /** Messages of the model in the main loop: round trips. */
+  turns: number;
   /** Whether the model API is being waited for, rather than a tool. */
   awaitsModel: boolean;
   /** Whether a tool was called, by the agent or by a subagent. */
@@ -33,6 +35,7 @@ export const emptyTally: Tally = {
   messageId: null,
   lastTextId: null,
   streamedUsage: noUsage,
+  turns: 0,
   awaitsModel: false,
   usedTools: false,
   apiError: null,
@@ -112,7 +115,7 @@ function observeStream(tally: Tally, event: Extract<SDKMessage, { type: 'stream_
     case 'message_start': {
       const started = { ...readUsage(event.message.usage), outputTokens: 0 };
       const streamedUsage = addUsage(tally.streamedUsage, started);
-      return { ...tally, awaitsModel: true, messageId: event.message.id, streamedUsage };
+      return { ...tally, awaitsModel: true, messageId: event.message.id, turns: tally.turns + 1, streamedUsage };
     }
     case 'content_block_delta':
       return event.delta.type === 'text_delta' ? { ...tally, lastTextId: tally.messageId } : tally;

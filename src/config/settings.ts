@@ -50,7 +50,8 @@ export const settings = {
   }),
   allowAnonymous: flag({
     variable: 'ALLOW_ANONYMOUS',
-    description: 'Serves without API_TOKEN on any HOST: for a server that only an authenticating gateway can reach.',
+    description:
+      'Serves without API_TOKEN on any HOST, under any name and to any web page: for a server that only an authenticating gateway can reach.',
   }),
   allowStdioMcp: flag({
     variable: 'ALLOW_STDIO_MCP',

@@ -12,7 +12,7 @@ import { methodNotAllowed } from 'hono/method-not-allowed';
 import { Problem } from '../domain/problem.ts';
 import { newId } from '../lib/ids.ts';
 import type { Log } from '../lib/log.ts';
-import { auth } from './auth.ts';
+import { type AuthSettings, auth } from './auth.ts';
 import type { AppContext, AppEnv, AppMiddleware, UseStore } from './context.ts';
 import { answerError, catchAll, problemResponse } from './errors.ts';
 import type { HealthAnswerDeps } from './health.ts';
@@ -30,9 +30,8 @@ import { stamp, stampHeaders } from './stamp.ts';
 import { serverTiming, stampTimings } from './timing.ts';
 
 export type AppSettings = HealthAnswerDeps['settings'] &
-  ChatRouteDeps['settings'] & {
-    /** Without any, no request needs one. */
-    apiTokens: string[];
+  ChatRouteDeps['settings'] &
+  AuthSettings & {
     shutdownGraceMs: number;
   };
 
@@ -80,7 +79,7 @@ export function createApp(deps: AppDeps): HttpApp {
   });
   app.use(catchAll(log));
   app.use(methodNotAllowed({ app, onMethodNotAllowed: answerWrongMethod }));
-  app.use(auth({ tokens: settings.apiTokens, openPaths }));
+  app.use(auth(settings, openPaths));
   app.use(checkPath);
   for (const path of beginsRuns) app.post(path, refuseWhileStopping(deps));
   for (const path of onlyPost) app.use(path, refuseOtherThanPost);

@@ -2,19 +2,33 @@
  * Who may call: `Authorization: Bearer <token>` or `x-api-key: <token>`, one of the tokens of API_TOKEN.
  *
  * - Nothing of the body is read before this has let the request through.
+ * - Without tokens everybody on this machine may call, and a browser on it too, on behalf of any page in the web: a request without a
+ *   content type needs no leave of the server's (CORS), and a name of the page's own may lead to loopback (DNS rebinding). Pages are
+ *   kept out.
  * - Tokens are compared by their digests in constant time, each with each, so that neither length nor position shows.
  */
 
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { Problem } from '../domain/problem.ts';
+import { describe } from '../lib/check.ts';
 import type { AppContext, AppMiddleware } from './context.ts';
 
-/** No tokens: everybody may call. `openPaths` need none. */
-export function auth(input: { tokens: string[]; openPaths: string[] }): AppMiddleware {
-  const accepted = input.tokens.map(digest);
-  const open = new Set(input.openPaths);
+export type AuthSettings = {
+  /** None: everybody may call. */
+  apiTokens: string[];
+  /** Everybody may, pages in the web too: somebody else stands before the server. */
+  allowAnonymous: boolean;
+};
+
+/** `openPaths` need no token. */
+export function auth({ apiTokens, allowAnonymous }: AuthSettings, openPaths: string[]): AppMiddleware {
+  const accepted = apiTokens.map(digest);
+  const open = new Set(openPaths);
   return async (c, next) => {
-    if (accepted.length > 0 && !open.has(c.req.path)) requireToken(c, accepted);
+    if (!open.has(c.req.path)) {
+      if (accepted.length > 0) requireToken(c, accepted);
+      else if (!allowAnonymous) refusePages(c);
+    }
     await next();
   };
 }
@@ -32,6 +46,25 @@ function requireToken(c: AppContext, accepted: Buffer[]): void {
     for (const one of accepted) matches += timingSafeEqual(candidate, one) ? 1 : 0;
   }
   if (matches === 0) throw new Problem('unauthorized', 'the token is not valid');
+}
+
+/** Every browser names the page in `Origin` of whatever could change something, and cannot be made to name another. */
+function refusePages(c: AppContext): void {
+  const origin = c.req.header('origin');
+  if (origin !== undefined && !(URL.canParse(origin) && isLocal(new URL(origin).hostname)))
+    throw noPage(`Origin: a web page, ${describe(origin)},`);
+  const { hostname } = new URL(c.req.url);
+  if (!isLocal(hostname)) throw noPage(`Host: whoever takes this machine for ${describe(hostname)}`);
+}
+
+function noPage(who: string): Problem {
+  const fix = 'set API_TOKEN, or ALLOW_ANONYMOUS=true where only an authenticating gateway can reach it';
+  return new Problem('unauthorized', `${who} may not call a server without API_TOKEN; ${fix}`);
+}
+
+/** As `URL` writes it. */
+function isLocal(hostname: string): boolean {
+  return /^(.+\.)?localhost$/.test(hostname) || /^127(\.\d+){3}$/.test(hostname) || hostname === '[::1]';
 }
 
 function digest(token: string): Buffer {

@@ -4,6 +4,7 @@
 
 import { invalidRequest } from '../domain/invalid-request.ts';
 import { Problem } from '../domain/problem.ts';
+import { describe } from '../lib/check.ts';
 import type { AppContext } from './context.ts';
 import { parseJson } from './json.ts';
 
@@ -31,10 +32,14 @@ export async function readJson(c: AppContext): Promise<unknown> {
 function requireJsonType(c: AppContext): void {
   const type = c.req.header('content-type');
   if (type !== undefined && !/^application\/json\s*(;\s*(charset\s*=\s*"?utf-8"?\s*;?\s*)?)?$/i.test(type.trim()))
-    throw new Problem('unsupported_media_type', 'send the body as application/json in UTF-8, or with no content type');
+    throw wrongMedia('send the body as application/json in UTF-8, or with no content type', type);
   const encoding = c.req.header('content-encoding');
   if (encoding !== undefined && encoding.trim().toLowerCase() !== 'identity')
-    throw new Problem('unsupported_media_type', 'send the body without a content encoding');
+    throw wrongMedia('send the body without a content encoding', encoding);
+}
+
+function wrongMedia(wanted: string, given: string): Problem {
+  return new Problem('unsupported_media_type', `${wanted}; got ${describe(given)}`);
 }
 
 async function readBytes(c: AppContext): Promise<Uint8Array> {

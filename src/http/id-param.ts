@@ -7,7 +7,7 @@ function idParam(about: { description: string; example: string }) {
   return z.strictObject({
     id: z
       .string()
-      .refine((id) => textFault(id) === null, { error: 'must be Unicode text' })
+      .refine((id) => textFault(id) === null, { error: ({ input }) => textFault(String(input)) ?? '' })
       .openapi(about),
   });
 }

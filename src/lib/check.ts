@@ -86,7 +86,8 @@ function valueAt(root: unknown, path: PropertyKey[]): unknown {
 
 const maxShown = 40;
 
-function describe(value: unknown): string {
+/** A value as a fault shows it: short, however long it is. */
+export function describe(value: unknown): string {
   switch (typeof value) {
     case 'string':
       return value.length > maxShown ? `${JSON.stringify(value.slice(0, maxShown))}…` : JSON.stringify(value);

@@ -4,6 +4,7 @@ import type { FieldError } from '../domain/problem.ts';
 import { firstSlot } from '../domain/schedule.ts';
 import { scheduleOf, type Task, taskIdPattern } from '../domain/task.ts';
 import { toTimezone } from '../domain/timezone.ts';
+import { describe } from '../lib/check.ts';
 
 /** The server's. */
 export type Here = { now: string; timezone: string };
@@ -14,9 +15,9 @@ const reservedIds = ['check', 'trigger'];
 export function idFaults(id: string): FieldError[] {
   if (reservedIds.includes(id))
     return [{ path: 'id', message: `must not be "${id}", which is a path of its own: /task/${id}` }];
-  return taskIdPattern.test(id)
-    ? []
-    : [{ path: 'id', message: 'must be 1 to 64 letters, digits, ".", "_" or "-", and begin with a letter or digit' }];
+  if (taskIdPattern.test(id)) return [];
+  const rule = 'must be 1 to 64 letters, digits, ".", "_" or "-", and begin with a letter or digit';
+  return [{ path: 'id', message: `${rule}; got ${describe(id)}` }];
 }
 
 export function promptFaults({ prompt }: Pick<Task, 'prompt'>): FieldError[] {

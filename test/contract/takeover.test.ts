@@ -378,6 +378,33 @@ it('keeps rows that the rules of the new tables would refuse', async () => {
   ]);
 });
 
+it('gives a conversation and a task whose id no path can have another one, so that they can be asked for and deleted', async () => {
+  const { store, rows } = await takeOver((db) => {
+    fill(db, 'conversations', [conversation(''), conversation('.'), conversation('..'), conversation('...')]);
+    fill(db, 'messages', [message('m-1', ''), message('m-2', '.'), message('m-3', '..')]);
+    fill(db, 'outbound_messages', [outbound(1, '')]);
+    fill(
+      db,
+      'scheduled_tasks',
+      ['', '.', '..', 'check', 'trigger', 'checks'].map((id) => task(id, '..')),
+    );
+    fill(db, 'task_run_logs', [runLog(1, 'check'), runLog(2, '')]);
+  });
+  const conversations = ['conv-v1-empty', 'conv-v1-dot', 'conv-v1-dots'];
+  expect(rows('conversations').map(({ id }) => id)).toEqual([...conversations, '...']);
+  expect(await Promise.all(conversations.map((id) => contents(store, id)))).toEqual([
+    ['content of m-1'],
+    ['content of m-2'],
+    ['content of m-3'],
+  ]);
+  expect(rows('outbound_messages')).toMatchObject([{ conversation_id: 'conv-v1-empty' }]);
+  const tasks = ['empty', 'dot', 'dots', 'check', 'trigger'].map((name) => `task-v1-${name}`);
+  expect(rows('scheduled_tasks').map(({ id }) => id)).toEqual([...tasks, 'checks']);
+  expect(rows('scheduled_tasks')[0]).toMatchObject({ conversation_id: 'conv-v1-dots' });
+  expect(await lines(store, 'task-v1-check')).toHaveLength(1);
+  expect(await lines(store, 'task-v1-empty')).toHaveLength(1);
+});
+
 it('takes texts for ids of outbound messages and run logs', async () => {
   const { rows } = await takeOver((db) => {
     fill(db, 'conversations', [conversation('c-1')]);

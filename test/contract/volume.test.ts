@@ -1,9 +1,9 @@
 /** What an answer rests on: everything committed before a sync is on the volume after it, and plain SQLite reads it there. */
 
-import { lstatSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import { lstatSync, readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { Problem } from '../../src/domain/problem.ts';
 import { messageOf } from '../../src/lib/error-code.ts';
 import { isChange, watchFs } from '../support/fs-faults.ts';
@@ -18,6 +18,7 @@ import {
   makePlace,
   onVolume,
   startMachine,
+  writeVersion1,
 } from '../support/volume-place.ts';
 
 describe('an empty volume', () => {
@@ -35,6 +36,26 @@ describe('an empty volume', () => {
     ]);
     expect(onVolume(place, 'PRAGMA integrity_check')).toEqual([{ integrity_check: 'ok' }]);
     expect(readlinkSync(place.database)).toBe(join(batonOf(place), 'messages.db'));
+  });
+});
+
+describe('the runtime database', () => {
+  it('is for the server alone to read, whether it is new, of a generation or of 1.x', async () => {
+    const before = process.umask(0o022);
+    onTestFinished(() => void process.umask(before));
+    const modesOf = (path: string) =>
+      ['', '-wal', '-shm'].map((suffix) => (statSync(path + suffix).mode & 0o777).toString(8));
+    const place = makePlace();
+    for (const name of ['a', 'b']) {
+      const machine = await startMachine(place, name);
+      await machine.write();
+      expect(modesOf(place.local(name)), name).toEqual(['600', '600', '600']);
+      await machine.access.stop();
+    }
+    const old = makePlace();
+    writeVersion1(old);
+    await startMachine(old, 'a');
+    expect(modesOf(old.local('a'))).toEqual(['600', '600', '600']);
   });
 });
 

@@ -72,7 +72,7 @@ for (const [what, command] of Object.entries(detached)) {
 
     const ran = await running;
 
-    expect(ran.result).toMatchObject({ outcome: 'interrupted', promptTaken: true });
+    expect(ran.result).toMatchObject({ outcome: 'interrupted', promptTaken: true, numTurns: 1 });
     expect(await host.processes()).toEqual([]);
     // The conversation goes on, though a tool call was cut in half.
     await expectToGoOn(host, ran.sessionId);

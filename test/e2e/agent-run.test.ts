@@ -81,7 +81,7 @@ test('an abort in mid-stream ends the run as interrupted with its text so far, a
     onEvent: (event) => event.type === 'text' && deadline.abort(),
   });
 
-  expect(ran.result).toMatchObject({ outcome: 'interrupted', error: null, promptTaken: true });
+  expect(ran.result).toMatchObject({ outcome: 'interrupted', error: null, promptTaken: true, numTurns: 1 });
   expect(ran.text).not.toBe('');
   expect('Once upon a time there was a very long story.'.startsWith(ran.text)).toBe(true);
   expect(await host.processes()).toEqual([]);

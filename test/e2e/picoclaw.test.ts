@@ -201,6 +201,18 @@ describe('the Makefile', () => {
     const refused = await runIn(root, ['make', 'test-chat'], { PICOCLAW_URL: server.url, API_TOKEN: 'another' });
     expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining('"code":"unauthorized"')]);
   });
+
+  it('removes all that its targets and the recipes install and build, and nothing else', async () => {
+    const dir = temporaryFolder();
+    copyFileSync(join(root, 'Makefile'), join(dir, 'Makefile'));
+    const installed = ['node_modules', 'test/api-tools/node_modules', 'deploy/node_modules'];
+    const built = ['dist', 'coverage', 'deploy/aws/cdk.out'];
+    for (const folder of [...installed, ...built, 'data']) mkdirSync(join(dir, folder), { recursive: true });
+    writeFileSync(join(dir, '.env'), '');
+    expect(await runIn(dir, ['make', 'clean'], {})).toMatchObject({ code: 0, stderr: '' });
+    const left = readdirSync(dir, { recursive: true, encoding: 'utf8' });
+    expect(left.sort()).toEqual(['.env', 'Makefile', 'data', 'deploy', 'deploy/aws', 'test', 'test/api-tools']);
+  });
 });
 
 type Checkout = {

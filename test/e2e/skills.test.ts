@@ -176,6 +176,15 @@ test('a workspace whose .claude is a link has its skills as well', async () => {
   expect((await load(host, 'mine')).loaded).toContain('Mine.');
 });
 
+test('a server that was just started tells the skills that its runs will have, not those of the server before', async () => {
+  const model = await startModel();
+  onTestFinished(() => model.stop());
+  await using server = await startServer({ model });
+  expect((await server.get('/admin/skills')).body).toMatchObject({
+    skills: { effective: ['memory-notes', 'scheduling'] },
+  });
+});
+
 test('a server installs the skills before its first run, and again when it is asked to', async () => {
   const model = await startModel();
   onTestFinished(() => model.stop());

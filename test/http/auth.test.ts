@@ -95,3 +95,47 @@ describe('without API_TOKEN', () => {
     expect((await app.send('/chat', { headers: { authorization: 'Bearer whatever' } })).status).toBe(200);
   });
 });
+
+describe('without API_TOKEN and ALLOW_ANONYMOUS', () => {
+  const closed = { settings: { apiTokens: [], allowAnonymous: false } };
+
+  it.each([
+    'https://page.example',
+    'http://page.example:9000',
+    'http://10.0.0.1',
+    'http://[2001:db8::1]',
+    'http://localhost.example',
+    'http://127.0.0.1.example',
+    'null',
+    'nonsense',
+  ])('a page of %s is a 401, though it needs no leave of the server to send this', async (origin) => {
+    await using app = await startApp(closed);
+    for (const path of ['/chat', '/control/stop', '/task/check']) {
+      const answer = await app.send(path, { method: 'POST', headers: { origin }, body: '{}' });
+      expectProblem(answer, 401, 'unauthorized');
+      expect(answer.body.detail).toContain(`Origin: a web page, ${JSON.stringify(origin)}, may not call`);
+    }
+    expect(app.stopReasons).toEqual([]);
+  });
+
+  it('a name of somebody else that leads here is a 401', async () => {
+    await using app = await startApp(closed);
+    const answer = await app.send('http://rebound.example:9000/chat');
+    expectProblem(answer, 401, 'unauthorized');
+    expect(answer.body.detail).toContain('Host: whoever takes this machine for "rebound.example"');
+  });
+
+  it.each(['http://localhost:5173', 'http://127.0.0.1:8080', 'http://[::1]:3000', 'http://app.localhost'])(
+    'a page of %s is let in',
+    async (origin) => {
+      await using app = await startApp(closed);
+      expect((await app.send('/chat', { headers: { origin } })).status).toBe(200);
+    },
+  );
+});
+
+it('with ALLOW_ANONYMOUS a page is let in, whatever its address and the server’s', async () => {
+  await using app = await startApp({ settings: { apiTokens: [], allowAnonymous: true } });
+  const headers = { origin: 'https://page.example' };
+  expect((await app.send('https://api.example/chat', { headers })).status).toBe(200);
+});

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Problem } from '../../src/domain/problem.ts';
-import { expectProblem, startApp } from '../support/http-app.ts';
+import { expectProblem, faultsOf, startApp } from '../support/http-app.ts';
 import { withStart } from '../support/http-instance.ts';
 
 describe('X-Request-ID', () => {
@@ -90,6 +90,13 @@ describe('a path', () => {
         code: 'not_found',
         conversation_id: id,
       });
+  });
+
+  it.each(['/chat/a%00b', '/task/a%00b'])('%s is a 400 that says what is wrong with the id', async (path) => {
+    await using app = await startApp();
+    const answer = await app.send(path);
+    expectProblem(answer, 400, 'invalid_request');
+    expect(faultsOf(answer.body)).toEqual({ id: 'must not hold the character U+0000; got "a\\u0000b"' });
   });
 });
 

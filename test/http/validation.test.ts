@@ -315,12 +315,16 @@ describe('the content type of a body', () => {
     await using app = await startApp();
     const answer = await chatText(app, Buffer.from(body), { 'content-type': type });
     expectProblem(answer, 415, 'unsupported_media_type');
+    expect(answer.body).toMatchObject({
+      detail: `send the body as application/json in UTF-8, or with no content type; got "${type}"`,
+    });
   });
 
   it('with a content encoding is a 415', async () => {
     await using app = await startApp();
     const answer = await chatText(app, body, { ...json, 'content-encoding': 'gzip' });
     expectProblem(answer, 415, 'unsupported_media_type');
+    expect(answer.body).toMatchObject({ detail: 'send the body without a content encoding; got "gzip"' });
   });
 });
 

@@ -76,6 +76,7 @@ const defaultSettings: AppSettings = {
   commit: 'abc1234',
   buildTime: '2026-01-31T09:30:00Z',
   apiTokens: [],
+  allowAnonymous: true,
   maxExecutionMs: 60_000,
   allowStdioMcp: false,
   sessionEndMarker: '[[END]]',
@@ -125,7 +126,7 @@ export function makeInstance(deps: InstanceDeps, input: InstanceInput): Instance
 
 function makeClient(app: HttpApp, settings: AppSettings) {
   const fetchApp = async (path: string, init: RequestInit = {}) => {
-    const request = new Request(`http://localhost${path}`, init);
+    const request = new Request(path.startsWith('/') ? `http://localhost${path}` : path, init);
     const response = await app.fetch(request);
     const sent = typeof init.body === 'string' ? init.body : undefined;
     await checkAgainstContract({ request, sent }, response, settings);

@@ -60,6 +60,12 @@ test('what a usage has is counted, whatever else it lacks', () => {
   expect(tally.streamedUsage).toEqual({ ...noUsage, inputTokens: 5, outputTokens: 6 });
 });
 
+test('each message of the main loop is a round trip to the model, a subagent’s is none', () => {
+  const ofSubagent = { ...start(whole), parent_tool_use_id: 't' };
+  expect(tallied(init, status).turns).toBe(0);
+  expect(tallied(start(whole), ofSubagent, delta(whole), start(whole)).turns).toBe(2);
+});
+
 const waiting: [string, Loose[], boolean][] = [
   ['a request', [status], true],
   ['a retry', [retry], true],

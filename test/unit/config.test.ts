@@ -29,6 +29,7 @@ describe('loadConfig', () => {
       model: null,
       fallbackModel: null,
       apiTokens: ['a-token-long-enough'],
+      allowAnonymous: false,
       allowStdioMcp: false,
       host: '0.0.0.0',
       port: 9000,
@@ -199,7 +200,7 @@ describe('the credential of the model', () => {
     const [fault, ...rest] = faultsOf({ API_TOKEN: least.API_TOKEN });
     expect(rest).toEqual([]);
     expect(fault).toMatchObject({ variable: 'ANTHROPIC_API_KEY', value: '(not set)' });
-    for (const part of ['CLAUDE_CODE_OAUTH_TOKEN', 'claude setup-token', 'make demo'])
+    for (const part of ['CLAUDE_CODE_OAUTH_TOKEN', 'claude setup-token', '`make demo`', '`picoclaw demo`'])
       expect(fault?.fix).toContain(part);
   });
 

@@ -22,7 +22,7 @@ const details: Partial<Record<ProblemCode, string>> = {
   unauthorized: 'the token is not valid',
   forbidden: 'mcp_servers.files: a stdio server runs a command on the server, which needs ALLOW_STDIO_MCP=true there',
   body_too_large: 'the body is larger than 1048576 bytes',
-  unsupported_media_type: 'send the body as application/json in UTF-8, or with no content type',
+  unsupported_media_type: 'send the body as application/json in UTF-8, or with no content type; got "text/plain"',
   internal_error: 'internal error',
   not_durable: 'the persistent volume cannot be used; nothing is answered from memory',
   store_unavailable: 'the database is being read from the volume, or the volume does not answer',

@@ -5,6 +5,7 @@
  * - 1.x did not always keep its references: a row whose conversation is gone gets that conversation back.
  * - 1.x wrote times in two forms (ISO 8601, and SQLite's `YYYY-MM-DD HH:MM:SS` in UTC); here there is one.
  * - Its sessions were told the whole history with every message, so all of it counts as seen.
+ * - An id that could not be asked for here becomes one that can.
  * - Nothing runs now, whatever a killed 1.x left in `status`.
  */
 
@@ -47,34 +48,45 @@ export async function takeOverVersion1(db: Kysely<Tables>, present: TableName[])
 const iso = (column: string) => `coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', ${column}), ${column})`;
 
 /** SQLite lets a TEXT primary key be null, and 1.x let a caller store one. */
-const id = (prefix: string) => `coalesce(cast(id as text), '${prefix}-v1-' || rowid)`;
+const id = (prefix: string, column = 'cast(id as text)') => `coalesce(${column}, '${prefix}-v1-' || rowid)`;
+
+/** What 1.x let a caller store, and no path can have: clients take dots out of it, and two are routes of their own. */
+const unreachable = { '': 'empty', '.': 'dot', '..': 'dots' };
+const unreachableTasks = { ...unreachable, check: 'check', trigger: 'trigger' };
+
+const reachable = (prefix: string, column: string, names: Record<string, string>) => {
+  const cases = Object.entries(names).map(([given, name]) => `when '${given}' then '${prefix}-v1-${name}'`);
+  return `case cast(${column} as text) ${cases.join(' ')} else cast(${column} as text) end`;
+};
+const conversationId = (column: string) => reachable('conv', column, unreachable);
+const taskId = (column: string) => reachable('task', column, unreachableTasks);
 
 const copies: Record<TableName, string> = {
   conversations: `
     insert into conversations (id, session_id, created_at, last_activity, message_count, status, fencing_token, seen_seq)
-    select ${id('conv')}, nullif(session_id, ''), ${iso('created_at')}, ${iso('last_activity')}, 0, 'idle', 0, 0
+    select ${id('conv', conversationId('id'))}, nullif(session_id, ''), ${iso('created_at')}, ${iso('last_activity')}, 0, 'idle', 0, 0
     from v1_conversations order by ${iso('created_at')}, rowid`,
   messages: `
     insert into messages (id, conversation_id, role, sender, sender_name, content, created_at)
-    select ${id('msg')}, conversation_id, case role when 'assistant' then 'assistant' else 'user' end,
+    select ${id('msg')}, ${conversationId('conversation_id')}, case role when 'assistant' then 'assistant' else 'user' end,
       coalesce(sender, role), coalesce(sender_name, sender, role), cast(content as text), ${iso('created_at')}
     from v1_messages order by ${iso('created_at')}, rowid`,
   outbound_messages: `
     insert into outbound_messages (id, conversation_id, text, sender, created_at, delivered_at)
-    select ${id('out')}, conversation_id, text, sender, ${iso('created_at')},
+    select ${id('out')}, ${conversationId('conversation_id')}, text, sender, ${iso('created_at')},
       case when delivered then ${iso('created_at')} end
     from v1_outbound_messages order by ${iso('created_at')}, rowid`,
   scheduled_tasks: `
     insert into scheduled_tasks (id, conversation_id, prompt, schedule_type, schedule_value, context_mode, next_run,
       last_run, last_result, status, created_at)
-    select ${id('task')}, conversation_id, prompt, schedule_type, cast(schedule_value as text),
+    select ${id('task', taskId('id'))}, ${conversationId('conversation_id')}, prompt, schedule_type, cast(schedule_value as text),
       case context_mode when 'group' then 'group' else 'isolated' end,
       ${iso('next_run')}, ${iso('last_run')}, last_result,
       case when status in ('active', 'paused', 'completed') then status else 'paused' end, ${iso('created_at')}
     from v1_scheduled_tasks order by ${iso('created_at')}, rowid`,
   task_run_logs: `
     insert into task_run_logs (id, task_id, run_at, duration_ms, status, result, error)
-    select ${id('log')}, task_id, ${iso('run_at')}, cast(coalesce(duration_ms, 0) as integer), status, result, error
+    select ${id('log')}, ${taskId('task_id')}, ${iso('run_at')}, cast(coalesce(duration_ms, 0) as integer), status, result, error
     from v1_task_run_logs order by ${iso('run_at')}, rowid`,
 };
 

@@ -20,6 +20,9 @@ import { readLease } from './lease.ts';
 import { WalReader } from './wal-reader.ts';
 import type { WalEnd } from './wal-writer.ts';
 
+/** For the server's user alone: the folder is often /tmp. SQLite gives what it keeps beside a database the mode of that. */
+const localMode = 0o600;
+
 /** The database, its log, and what SQLite keeps beside them. */
 const suffixes = ['-wal', '-shm', '-journal', ''];
 
@@ -28,6 +31,11 @@ export class Damaged extends Error {
     super(message);
     this.name = 'Damaged';
   }
+}
+
+/** Before SQLite makes it, for everybody to read. One that is there stays as it is. */
+export async function makeLocal(localDbPath: string): Promise<void> {
+  await (await open(localDbPath, 'a', localMode)).close();
 }
 
 export type Fetched = {
@@ -121,7 +129,7 @@ async function copyLog(folder: string, target: string): Promise<{ bytes: number;
 
 async function copyFile(source: string, target: string, onChunk?: (chunk: Buffer) => void): Promise<number> {
   await using from = await open(source, 'r');
-  await using to = await open(target, 'wx');
+  await using to = await open(target, 'wx', localMode);
   // Awaited here: the handles are closed when this function is left.
   return await copyBytes(from, to, onChunk).catch((error: unknown) => {
     // Of the two only the local disk is written to.

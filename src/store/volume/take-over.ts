@@ -24,7 +24,7 @@ import {
   makeSuccessor,
   removeOutdated,
 } from './generation.ts';
-import { Damaged, fetchGeneration, foldIn, hydrateFlat, localLogPath } from './hydrate.ts';
+import { Damaged, fetchGeneration, foldIn, hydrateFlat, localLogPath, makeLocal } from './hydrate.ts';
 import type { Instance } from './instance.ts';
 import { keepVersion1 } from './keep-version1.ts';
 import { flatPath, folderPath, type Generation, generationAfter, nameOf } from './layout.ts';
@@ -196,6 +196,7 @@ async function makeFirst(input: TakeOverInput, to: Generation): Promise<Made> {
   const hydrated = await hydrateFlat(flat, localDbPath).catch((error: unknown) => {
     throw error instanceof Damaged ? new Damaged(refusal(error.message, storeDir)) : error;
   });
+  await makeLocal(localDbPath);
   await createDatabase(localDbPath);
   if (hydrated?.kind === 'v1') await keepVersion1(storeDir, log);
   await makeFromLocal(input, to);
