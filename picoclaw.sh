@@ -45,11 +45,11 @@ up() {
   need curl 'Debian: apt-get install curl'
   write_env
   unset PORT
+  COMMIT=$(git rev-parse --short HEAD 2> /dev/null || echo unknown)
+  CREATED=$(date -u +%Y-%m-%dT%H:%M:%SZ)
   if has_engine; then
     say 'Building the image and starting it ...'
     VERSION=$(sed -n 's/^  "version": "\(.*\)",$/\1/p' package.json)
-    COMMIT=$(git rev-parse --short HEAD 2> /dev/null || echo unknown)
-    CREATED=$(date -u +%Y-%m-%dT%H:%M:%SZ)
     export VERSION COMMIT CREATED
     docker compose up --detach --build
     wait_for_health container_has_ended
@@ -148,7 +148,7 @@ start_here() {
   npm run --silent build
   mkdir -p "$data"
   memory=$(setting MEMORY_DIR) store=$(setting STORE_DIR) local_db=$(setting LOCAL_DB_PATH)
-  export HOST=127.0.0.1
+  export HOST=127.0.0.1 BUILD_COMMIT="$COMMIT" BUILD_TIME="$CREATED"
   export MEMORY_DIR="${memory:-${MEMORY_DIR:-$data/memory}}" STORE_DIR="${store:-${STORE_DIR:-$data/store}}"
   export LOCAL_DB_PATH="${local_db:-${LOCAL_DB_PATH:-$data/messages.db}}"
   # What is given to up is in .env by now, and that is what counts.

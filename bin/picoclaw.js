@@ -24,5 +24,9 @@ if (Number(found.split('.')[0]) < needed) {
   );
   process.exitCode = 1;
 } else {
-  void import('../dist/main.js');
+  import('../dist/main.js').catch((error) => {
+    if (!/main\.js' imported from/.test(error.message)) throw error;
+    process.stderr.write('picoclaw: this checkout is not built yet. Run first: npm ci && npm run build\n');
+    process.exitCode = 1;
+  });
 }

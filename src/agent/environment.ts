@@ -100,6 +100,9 @@ export function makeEnvironment(input: EnvironmentInput): ProcessEnvironment {
     ...(input.compactWindow === null ? {} : { CLAUDE_CODE_AUTO_COMPACT_WINDOW: String(input.compactWindow) }),
     CLAUDE_CODE_MAX_RETRIES: String(input.maxRetries),
     MCP_TIMEOUT: String(input.mcpConnectMs),
+    // Otherwise each start reads all certificates of the system. As with the server's own TLS, an authority of the
+    // organisation comes by NODE_EXTRA_CA_CERTS, or by a store that is named.
+    ...(namesCertificates(inherited) ? {} : { CLAUDE_CODE_CERT_STORE: 'bundled' }),
     // The only one of the CLI's stream deadlines that acts on bytes that stop coming.
     CLAUDE_ENABLE_BYTE_WATCHDOG: '1',
     CLAUDE_BYTE_STREAM_IDLE_TIMEOUT_MS: String(input.streamIdleMs),
@@ -118,6 +121,10 @@ export function makeProcessEnvironment(shared: ProcessEnvironment, input: Proces
     ...(kind === 'api_key' ? { ANTHROPIC_API_KEY: value } : { CLAUDE_CODE_OAUTH_TOKEN: value }),
     ANTHROPIC_BASE_URL: input.gatewayUrl,
   };
+}
+
+function namesCertificates({ SSL_CERT_FILE, SSL_CERT_DIR }: ProcessEnvironment): boolean {
+  return Boolean(SSL_CERT_FILE || SSL_CERT_DIR);
 }
 
 const gatewayHost = '127.0.0.1';

@@ -231,17 +231,25 @@ it.each([
   expect(await store.getTask('t-1')).toMatchObject({ scheduleType, scheduleValue, status: 'active' });
 });
 
-it('keeps a task whose schedule type means nothing, paused', async () => {
+it('keeps a task that never came due, paused, and says why', async () => {
   const { store } = await takeOver((db) => {
     fill(db, 'conversations', [conversation('c-1')]);
     fill(db, 'scheduled_tasks', [
       task('t-1', 'c-1', { schedule_type: 'weekly', schedule_value: 'monday' }),
       task('t-2', 'c-1', { schedule_type: 'weekly', status: 'completed' }),
+      task('t-3', 'c-1', { next_run: null }),
+      task('t-4', 'c-1', { next_run: null, status: 'completed', last_result: 'done' }),
     ]);
   });
   const kept = { scheduleType: 'cron', scheduleValue: 'monday', status: 'paused' };
-  expect(await store.getTask('t-1')).toMatchObject(kept);
+  const why = "Error: 1.x had it with the schedule type 'weekly', which never comes due; give it a schedule";
+  expect(await store.getTask('t-1')).toMatchObject({ ...kept, lastResult: why });
   expect(await store.getTask('t-2')).toMatchObject({ status: 'completed' });
+  expect(await store.getTask('t-3')).toMatchObject({
+    status: 'paused',
+    lastResult: expect.stringMatching(/^Error: 1\.x had it without a next run/),
+  });
+  expect(await store.getTask('t-4')).toMatchObject({ status: 'completed', lastResult: 'done' });
   expect(await listDue(store, '2099-01-01T00:00:00.000Z')).toEqual([]);
 });
 

@@ -2,7 +2,7 @@
 
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, globSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { copyFileSync, cpSync, globSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { beforeAll, describe, expect, it, test } from 'vitest';
 import { z } from 'zod';
@@ -142,6 +142,18 @@ describe('picoclaw', () => {
     const { code, stderr } = await runServer({}, ['serve', '--port=80'], program);
     expect(code).toBe(2);
     expect(stderr).toContain('no option "--port=80"');
+  });
+
+  it('says in a checkout that is not built what to do', async () => {
+    const checkout = temporaryFolder();
+    mkdirSync(join(checkout, 'bin'));
+    copyFileSync(join(root, 'bin/picoclaw.js'), join(checkout, 'bin/picoclaw.js'));
+    copyFileSync(join(root, 'package.json'), join(checkout, 'package.json'));
+    expect(await runServer({}, [], join(checkout, 'bin/picoclaw.js'))).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: 'picoclaw: this checkout is not built yet. Run first: npm ci && npm run build\n',
+    });
   });
 
   test('on an older Node says which it needs and which this is', ({ skip }) => {

@@ -52,7 +52,9 @@ describe('picoclaw.sh without an engine', { timeout: 120_000 }, () => {
     expect(statSync(join(here.dir, '.env')).mode & 0o777).toBe(0o600);
     expect((await fetch(`http://127.0.0.1:${given.PORT}/chat`)).status).toBe(401);
 
-    expect(await here.run(['test'])).toMatchObject({ code: 0, stdout: expect.stringContaining('"status":"ok"') });
+    const tested = await here.run(['test']);
+    expect(tested).toMatchObject({ code: 0, stdout: expect.stringContaining('"status":"ok"') });
+    expect(tested.stdout).toMatch(/"build_time":"2\d{3}-/);
     expect(await here.run(['logs'])).toMatchObject({ code: 0, stdout: expect.stringContaining('"msg":"listening"') });
     expect(await here.run(['up'])).toMatchObject({ code: 1, stderr: expect.stringContaining('running already') });
     expect(await here.run(['stop-api'])).toMatchObject({ code: 0, stdout: 'Stopped.\n' });

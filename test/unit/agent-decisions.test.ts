@@ -104,16 +104,7 @@ test('a refusal of the session is told from any other failure', () => {
 
 test('the process sees the names that are allowed, one credential, and nothing else of the host', () => {
   const base = { PATH: '/bin', LC_ALL: 'C', https_proxy: 'http://p', API_TOKEN: 'secret', ANTHROPIC_API_KEY: 'hosts' };
-  const input = {
-    base,
-    timezone: 'UTC',
-    maxRetries: 1,
-    streamIdleMs: 1,
-    compactWindow: null,
-    mcpConnectMs: 1,
-    isRoot: false,
-  };
-  const env = makeProcessEnvironment(makeEnvironment(input), {
+  const env = makeProcessEnvironment(makeEnvironment({ ...environmentInput, base }), {
     configDir: '/c',
     tempDir: '/t',
     credential: { kind: 'oauth_token', value: 'placeholder' },
@@ -130,6 +121,14 @@ test('the process sees the names that are allowed, one credential, and nothing e
   expect(Object.keys(env)).not.toEqual(expect.arrayContaining(['API_TOKEN']));
   expect(env).not.toHaveProperty('ANTHROPIC_API_KEY');
   expect(env).not.toHaveProperty('IS_SANDBOX');
+});
+
+test('the CLI reads the certificates of the system only where the host names a store of them', () => {
+  const storeOf = (base: Record<string, string>) =>
+    makeEnvironment({ ...environmentInput, base }).CLAUDE_CODE_CERT_STORE ?? null;
+  expect(storeOf({ PATH: '/bin', NODE_EXTRA_CA_CERTS: '/ca.pem' })).toBe('bundled');
+  expect(storeOf({ SSL_CERT_FILE: '/ca.pem' })).toBeNull();
+  expect(storeOf({ SSL_CERT_DIR: '/certs' })).toBeNull();
 });
 
 test.each([
@@ -155,6 +154,15 @@ test('the deny rules cover every other session’s folder and not its own', () =
     expect(denies(`${own.slice(0, place)}f${own.slice(place + 1)}`)).toBe(true);
   }
 });
+
+const environmentInput = {
+  timezone: 'UTC',
+  maxRetries: 1,
+  streamIdleMs: 1,
+  compactWindow: null,
+  mcpConnectMs: 1,
+  isRoot: false,
+};
 
 /** The SDK's result has some forty members; only those that are read are given. */
 function made(result: object): SDKResultMessage {

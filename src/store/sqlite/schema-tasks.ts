@@ -92,13 +92,19 @@ const knownType = `schedule_type in ('cron', 'interval', 'once')`;
 const isFloat = `schedule_type = 'interval' and schedule_value glob '[0-9]*.0'
   and substr(schedule_value, 1, length(schedule_value) - 2) not glob '*[^0-9]*'`;
 
+/** Why it cannot come due: it is paused, and says so. */
+const neverDue = `case when status <> 'active' then null
+    when not ${knownType} then 'Error: 1.x had it with the schedule type ' || quote(schedule_type) || ', which never comes due; give it a schedule'
+    when next_run is null then 'Error: 1.x had it without a next run, so it never came due; set its status to active, or give it a schedule'
+    end`;
+
 const copyTasks = `
   insert into new_scheduled_tasks (id, conversation_id, prompt, schedule_type, schedule_value, context_mode, next_run,
     last_run, last_result, status, created_at, max_attempts, attempts, fencing_token)
   select id, conversation_id, prompt, case when ${knownType} then schedule_type else 'cron' end,
     case when ${isFloat} then substr(schedule_value, 1, length(schedule_value) - 2) else schedule_value end,
-    context_mode, next_run, last_run, last_result,
-    case when status = 'active' and not ${knownType} then 'paused' else status end, created_at, 3, 0, 0
+    context_mode, next_run, last_run, coalesce(${neverDue}, last_result),
+    case when ${neverDue} is null then status else 'paused' end, created_at, 3, 0, 0
   from scheduled_tasks order by created_at, rowid`;
 
 export async function addTasks(db: Kysely<Tables>): Promise<void> {
