@@ -20,7 +20,7 @@ import type { Log } from '../lib/log.ts';
 import type { Credential } from './environment.ts';
 import { createMeter, type Meter, type Metered } from './gateway/meter.ts';
 import { type Refusal, refuse, refuseRaw } from './gateway/refusal.ts';
-import { relay } from './gateway/relay.ts';
+import { type Held, relay } from './gateway/relay.ts';
 import { decideTarget } from './gateway/targets.ts';
 import { createUpstream, type Upstream } from './gateway/upstream.ts';
 
@@ -107,6 +107,7 @@ type OpenPass = {
   placeholder: string;
   meter: Meter;
   underWay: Set<ServerResponse>;
+  held: Held;
   revoke(): void;
 };
 
@@ -119,7 +120,7 @@ function openPass(passes: Map<string, OpenPass>, kind: Credential['kind']): Open
     passes.delete(placeholder);
     for (const outgoing of underWay) outgoing.destroy();
   };
-  const opened = { placeholder, meter: createMeter(), underWay, revoke };
+  const opened = { placeholder, meter: createMeter(), underWay, held: { bytes: 0 }, revoke };
   passes.set(placeholder, opened);
   return opened;
 }
@@ -134,10 +135,11 @@ async function serve(deps: ServeDeps, incoming: IncomingMessage, outgoing: Serve
   const pass = shown.map((placeholder) => deps.passes.get(placeholder)).find((found) => found !== undefined);
   if (pass === undefined) return refuse(outgoing, shown.length === 0 ? noPlaceholder : badPlaceholder);
 
-  const { placeholder, meter, underWay } = pass;
+  const { placeholder, meter, underWay, held } = pass;
   underWay.add(outgoing);
   outgoing.once('close', () => underWay.delete(outgoing));
-  await relay(deps, { incoming, outgoing, target: target.target, placeholder, meter: target.isMetered ? meter : null });
+  const { isMetered } = target;
+  await relay(deps, { incoming, outgoing, target: target.target, placeholder, held, meter: isMetered ? meter : null });
 }
 
 function placeholdersOf({ headers }: IncomingMessage): string[] {

@@ -4,6 +4,7 @@ import { Agent } from 'node:http';
 import { expect, test } from 'vitest';
 import type { Credential } from '../../src/agent/environment.ts';
 import { startTestGateway, startUpstream, type TestGateway, testKey } from '../support/gateway-upstream.ts';
+import { until } from '../support/until.ts';
 
 const ok = (_: unknown, outgoing: { end(text: string): void }) => outgoing.end('{"ok":true}');
 
@@ -363,6 +364,28 @@ test('a request larger than any the API takes is refused as the API would, and i
   expect(JSON.parse(large.text)).toMatchObject({ error: { type: 'request_too_large' } });
   expect(small.status).toBe(200);
   expect(upstream.requests).toHaveLength(1);
+});
+
+test('of what one process has under way there is a bound, which is its own, and ends with the answers', async () => {
+  const waiting: (() => void)[] = [];
+  await using upstream = await startUpstream((request, outgoing, index) => {
+    if (index < 3) waiting.push(() => ok(request, outgoing));
+    else ok(request, outgoing);
+  });
+  await using host = await startTestGateway({ upstream: upstream.url });
+  const body = Buffer.alloc(39_000_000, ' ');
+  const large = Array.from({ length: 3 }, () => host.send({ path: '/v1/messages', body }));
+  await until('the upstream has three', () => waiting.length === 3);
+
+  const refused = await host.send({ path: '/v1/messages', body });
+  const other = await host.send({ path: '/v1/messages', placeholder: host.gateway.admit().placeholder, body: '{}' });
+
+  expect(refused).toMatchObject({ status: 429, text: expect.stringContaining('rate_limit_error') });
+  expect(refused.headers).not.toHaveProperty('x-should-retry');
+  expect(other.status).toBe(200);
+  for (const answer of waiting) answer();
+  expect((await Promise.all(large)).map(({ status }) => status)).toEqual([200, 200, 200]);
+  expect((await host.send({ path: '/v1/messages', body })).status).toBe(200);
 });
 
 test('a request that is refused leaves its connection of use', async () => {

@@ -5,7 +5,13 @@ import type { Duplex } from 'node:stream';
 
 export type Refusal = {
   status: number;
-  type: 'authentication_error' | 'invalid_request_error' | 'not_found_error' | 'request_too_large' | 'api_error';
+  type:
+    | 'authentication_error'
+    | 'invalid_request_error'
+    | 'not_found_error'
+    | 'request_too_large'
+    | 'rate_limit_error'
+    | 'api_error';
   message: string;
   /** The methods of a 405 (RFC 9110 §15.5.6). */
   allow?: string;
@@ -32,11 +38,11 @@ export function refuseRaw(socket: Duplex, refusal: Refusal): void {
   socket.end(`${status}${lines.join('')}\r\n${body}`, () => socket.destroy());
 }
 
-function headersOf({ allow }: Refusal): OutgoingHttpHeaders {
+function headersOf({ status, allow }: Refusal): OutgoingHttpHeaders {
   return {
     'content-type': 'application/json',
-    // The same request would be refused again; the CLI, which tries most errors many times, obeys this.
-    'x-should-retry': 'false',
+    // The same request would be refused again, but for one too many; the CLI, which tries most errors many times, obeys this.
+    ...(status === 429 ? {} : { 'x-should-retry': 'false' }),
     ...(allow === undefined ? {} : { allow }),
   };
 }

@@ -20,12 +20,16 @@ import type { Upstream } from './upstream.ts';
 
 export type RelayDeps = { upstream: Upstream; credential: Credential; log: Log };
 
+export type Held = { bytes: number };
+
 export type Relayed = {
   incoming: IncomingMessage;
   outgoing: ServerResponse;
   /** Path and query. */
   target: string;
   placeholder: string;
+  /** What is in hand of the process's requests, this one included. */
+  held: Held;
   /** Null for an answer that costs nothing. */
   meter: Meter | null;
 };
@@ -33,18 +37,31 @@ export type Relayed = {
 /** The model API takes 32 MB, and is to be the one that says so; a bound only for what nothing else bounds. */
 const maxBodyBytes = 40_000_000;
 
+/** Of one process: more than a run with its subagents has under way, and less than what would end the server for all. */
+const maxHeldBytes = 3 * maxBodyBytes;
+
 /** Resolves when the answer has been passed back or either side is gone. */
 export async function relay(deps: RelayDeps, relayed: Relayed): Promise<void> {
-  const { incoming, outgoing, target, placeholder } = relayed;
+  const { incoming, outgoing, target, placeholder, held } = relayed;
   const gone = new AbortController();
-  outgoing.once('close', () => gone.abort());
+  let bytes = 0;
+  outgoing.once('close', () => {
+    gone.abort();
+    held.bytes -= bytes;
+    bytes = 0;
+  });
 
-  const body = await readBody(incoming);
-  if (body === 'cut') return void outgoing.destroy();
-  if (body === 'too_large') {
+  const body = await readBody(incoming, (read) => {
+    bytes += read;
+    held.bytes += read;
+    if (bytes > maxBodyBytes) return tooLarge;
+    return held.bytes > maxHeldBytes ? tooMuchAtOnce : null;
+  });
+  if (body === null) return void outgoing.destroy();
+  if ('status' in body) {
     // The next request on this connection comes after the rest of this one.
     incoming.resume();
-    return refuse(outgoing, tooLarge);
+    return refuse(outgoing, body);
   }
 
   const { method = 'GET' } = incoming;
@@ -101,18 +118,21 @@ function tell({ upstream, credential, log }: RelayDeps, error: unknown, what: st
   log.warn({ upstream: upstream.origin, code: codeOf(error), reason }, what);
 }
 
-async function readBody(incoming: IncomingMessage): Promise<Buffer | 'cut' | 'too_large'> {
+/** Null when it was cut; `refused` is asked after each chunk. */
+async function readBody(
+  incoming: IncomingMessage,
+  refused: (bytes: number) => Refusal | null,
+): Promise<Buffer | Refusal | null> {
   const chunks: Buffer[] = [];
-  let bytes = 0;
   try {
-    // Left open on a body that is too large: what refuses it has yet to be sent.
+    // Left open on a body that is refused: what refuses it has yet to be sent.
     for await (const chunk of incoming.iterator({ destroyOnReturn: false })) {
       chunks.push(chunk);
-      bytes += chunk.length;
-      if (bytes > maxBodyBytes) return 'too_large';
+      const refusal = refused(chunk.length);
+      if (refusal !== null) return refusal;
     }
   } catch {
-    return 'cut';
+    return null;
   }
   return Buffer.concat(chunks);
 }
@@ -121,6 +141,12 @@ const tooLarge: Refusal = {
   status: 413,
   type: 'request_too_large',
   message: `the request is larger than ${maxBodyBytes / 1_000_000} MB`,
+};
+
+const tooMuchAtOnce: Refusal = {
+  status: 429,
+  type: 'rate_limit_error',
+  message: `the process has more than ${maxHeldBytes / 1_000_000} MB of requests under way`,
 };
 
 const hiddenError = {
