@@ -8,7 +8,7 @@ import { asCall, obey } from '../support/obedient-model.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 
 test('transcripts and results of another session cannot be read, searched, found or written', async () => {
-  await using host = await startAgentHost();
+  await using host = await startAgentHost({ warm: oneKept });
   const { transcript, result } = await converse(host);
   const before = await readFile(transcript, 'utf8');
   const projects = join(host.sessionsDir, 'projects');
@@ -32,12 +32,14 @@ test('transcripts and results of another session cannot be read, searched, found
     'write settings with hooks': ['Write', { file_path: join(host.memoryDir, '.claude/settings.json'), content: '{}' }],
   };
 
+  const ask = inOneSession(host);
   for (const [what, [name, input]] of Object.entries(attempts)) {
-    const seen = await resultOf(host, what, name, input);
+    const seen = await ask(what, name, input);
     expect(seen, what).toMatch(/denied|No (files|matches) found/);
     expect(seen, what).not.toMatch(/the word is xyzzy|\\n59999|[0-9a-f-]{36}\.jsonl(?! has been denied)/);
   }
-  expect(await readFile(transcript, 'utf8')).toBe(before);
+  // Its own process adds to it when it ends.
+  expect((await readFile(transcript, 'utf8')).startsWith(before)).toBe(true);
   expect((await readdir(host.sessionsDir)).filter((name) => name.startsWith('settings'))).toEqual([]);
 });
 
@@ -52,18 +54,20 @@ test('a session reads its own large results, and the agent writes its persona an
   expect(await resultOf(host, 'write a skill', 'Write', skill)).toContain('created successfully');
 });
 
-for (const name of ['plain', 'a[b]c', 'a b', 'a(b)', 'a?b', 'a\\b', '!a', 'a{b,c}']) {
-  test(`of what is hidden by the name of "${name}" the file tools read nothing`, async () => {
-    const folder = join(temporaryFolder(), name);
+test('of what is hidden the file tools read nothing, whatever its name', async () => {
+  const names = ['plain', 'a[b]c', 'a b', 'a(b)', 'a?b', 'a\\b', '!a', 'a{b,c}'];
+  // Each in a folder of its own: the rule of one must not cover another.
+  const hidden = names.map((name) => join(temporaryFolder(), name));
+  await using host = await startAgentHost({ warm: oneKept, hidden });
+  const ask = inOneSession(host);
+  for (const [index, folder] of hidden.entries()) {
     await mkdir(folder);
     await writeFile(join(folder, 'a.txt'), 'the word is xyzzy');
-    await using host = await startAgentHost({ hidden: [folder] });
-
-    const seen = await resultOf(host, 'read it', 'Read', { file_path: join(folder, 'a.txt') });
-    expect(seen).toContain('denied');
-    expect(seen).not.toContain('xyzzy');
-  });
-}
+    const seen = await ask(`read number ${index}`, 'Read', { file_path: join(folder, 'a.txt') });
+    expect(seen, folder).toContain('denied');
+    expect(seen, folder).not.toContain('xyzzy');
+  }
+});
 
 test('a skill that an agent has written is one, and brings no hooks, agents or commands into later runs', async () => {
   await using host = await startAgentHost();
@@ -110,6 +114,18 @@ async function converse(host: AgentHost): Promise<{ sessionId: string; transcrip
   };
 }
 
+/** One process for all that is asked one after another. */
+const oneKept = { spares: 0, conversations: 1, idleMs: 60_000, maxProcesses: 2 };
+
+function inOneSession(host: AgentHost): (what: string, name: string, input: object) => Promise<string> {
+  let sessionId: string | undefined;
+  return async (what, name, input) => {
+    const seen = await ask(host, { what, name, input, sessionId });
+    sessionId = seen.sessionId;
+    return seen.result;
+  };
+}
+
 /** What the model was told of a tool call that it made, as JSON. */
 async function resultOf(
   host: AgentHost,
@@ -118,6 +134,15 @@ async function resultOf(
   input: object,
   sessionId?: string,
 ): Promise<string> {
+  return (await ask(host, { what, name, input, sessionId })).result;
+}
+
+type Asked = { what: string; name: string; input: object; sessionId: string | undefined };
+
+async function ask(
+  host: AgentHost,
+  { what, name, input, sessionId }: Asked,
+): Promise<{ result: string; sessionId: string }> {
   const userMessage = new RegExp(`${what}$`);
   host.model.mock.on(
     { userMessage, hasToolResult: false },
@@ -130,5 +155,5 @@ async function resultOf(
     .requests()
     .at(-1)
     ?.body.messages.findLast((message) => JSON.stringify(message).includes('tool_use_id'));
-  return JSON.stringify(answer);
+  return { result: JSON.stringify(answer), sessionId: ran.sessionId };
 }

@@ -67,6 +67,7 @@ beforeAll(async () => {
       prompt: 'check the tide',
       schedule_type: 'cron',
       schedule_value: '0 6 * * *',
+      next_run: '2125-11-04T06:00:00.000Z',
       context_mode: 'group',
       created_at: at,
     },

@@ -50,7 +50,7 @@ test('none is kept where none is wanted', async () => {
 for (const sandbox of ['off', 'auto']) {
   for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
     test(`${signal} leaves no process, spare, idle or at work, with what its tools have started, sandbox ${sandbox}`, async () => {
-      await using place = await start({ SANDBOX: sandbox });
+      await using place = await start({ SANDBOX: sandbox, SHUTDOWN_GRACE_MS: '500' });
       await place.server.chat({ message: 'hello' });
       await untilAgent(place.server, ({ warm }) => warm === 1);
       const cut = place.server.chat({ message: asCommand('setsid sleep 4711 & sleep 4712') }).catch(() => undefined);
