@@ -2,8 +2,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** A look at all of /proc takes 5 ms, and what is waited for wants the processor too. */
-const pauseMs = 20;
+const pauseMs = 5;
 
 /** The slowest start of a process takes less, and a test may take 120 s. */
 const patienceMs = 50_000;
