@@ -14,6 +14,7 @@ import { lstat, open, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { codeOf, ifMissing } from '../lib/error-code.ts';
+import { LineInPieces } from '../lib/line-in-pieces.ts';
 
 export type TranscriptState = 'usable' | 'missing' | 'unusable';
 
@@ -96,34 +97,22 @@ function isOf(sessionId: string, name: string): boolean {
  */
 async function someLine(path: string, predicate: (line: string) => boolean): Promise<boolean> {
   // In pieces until it has ended: an agent can write one that never does, and each look at it would cost more than the last.
-  let pieces: string[] = [];
-  let length = 0;
-  const add = (piece: string) => {
-    length += piece.length;
-    if (length <= maxLineLength) pieces.push(piece);
-    else pieces = [];
-  };
-  const end = () => {
-    const line = pieces.join('');
-    pieces = [];
-    length = 0;
-    return line;
-  };
+  const line = new LineInPieces<string>(maxLineLength);
   try {
     // Leaving the loop early closes the file as well.
     for await (const chunk of createReadStream(path, { encoding: 'utf8', highWaterMark: blockBytes })) {
       const [first = '', ...others] = String(chunk).split('\n');
-      add(first);
+      line.add(first);
       for (const next of others) {
-        if (predicate(end())) return true;
-        add(next);
+        if (predicate(line.end().join(''))) return true;
+        line.add(next);
       }
     }
   } catch (error) {
     if (isNoFile(error)) return false;
     throw error;
   }
-  return predicate(end());
+  return predicate(line.end().join(''));
 }
 
 /** Of one that the CLI has written: the model API takes 32 MB. A longer one counts as empty. */

@@ -6,7 +6,8 @@
  */
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Config, checkFolders, type Env, type Fault, formatFaults, loadConfig, warnings } from '../config.ts';
+import { checkFolders } from '../config/folders.ts';
+import { type Config, type Env, type Fault, formatFaults, loadConfig, warnings } from '../config.ts';
 import { type Listening, listen } from '../http/server.ts';
 import { codeOf } from '../lib/error-code.ts';
 import { createLog, type Log } from '../lib/log.ts';

@@ -11,6 +11,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { Problem } from '../domain/problem.ts';
 import { describe } from '../lib/check.ts';
+import { isLoopback } from '../lib/loopback.ts';
 import type { AppContext, AppMiddleware } from './context.ts';
 
 export type AuthSettings = {
@@ -62,9 +63,9 @@ function noPage(who: string): Problem {
   return new Problem('unauthorized', `${who} may not call a server without API_TOKEN; ${fix}`);
 }
 
-/** As `URL` writes it. */
+/** As `URL` writes it. A browser takes whatever ends in `.localhost` to this machine. */
 function isLocal(hostname: string): boolean {
-  return /^(.+\.)?localhost$/.test(hostname) || /^127(\.\d+){3}$/.test(hostname) || hostname === '[::1]';
+  return isLoopback(hostname.replace(/^\[(.*)\]$/, '$1')) || hostname.endsWith('.localhost');
 }
 
 function digest(token: string): Buffer {

@@ -2,7 +2,8 @@ import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, wr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { checkFolders, findVolumes, loadConfig } from '../../src/config.ts';
+import { checkFolders, findVolumes } from '../../src/config/folders.ts';
+import { loadConfig } from '../../src/config.ts';
 
 let dir: string;
 beforeEach(() => {

@@ -8,6 +8,7 @@
 
 import type { Readable } from 'node:stream';
 import { z } from 'zod';
+import { LineInPieces } from '../../lib/line-in-pieces.ts';
 import { type Counts, noCounts } from './prices.ts';
 
 /** `counts`: what the answer has come to so far. They only grow. */
@@ -41,26 +42,19 @@ function readEvents(answer: Readable, onUsage: OnUsage): void {
     onUsage(model, counts);
   };
 
-  let line: Buffer[] = [];
-  let lineBytes = 0;
-  const onPiece = (piece: Buffer) => {
-    lineBytes += piece.length;
-    if (lineBytes <= maxLineBytes) line.push(piece);
-    else line = [];
-  };
+  const line = new LineInPieces<Buffer>(maxLineBytes);
   const onLineEnd = () => {
-    if (line.length > 0) onLine(line.length === 1 && line[0] ? line[0] : Buffer.concat(line));
-    line = [];
-    lineBytes = 0;
+    const pieces = line.end();
+    if (pieces.length > 0) onLine(pieces.length === 1 && pieces[0] ? pieces[0] : Buffer.concat(pieces));
   };
   answer.on('data', (chunk: Buffer) => {
     let from = 0;
     for (let end = chunk.indexOf(lineFeed); end !== -1; end = chunk.indexOf(lineFeed, from)) {
-      onPiece(chunk.subarray(from, end));
+      line.add(chunk.subarray(from, end));
       onLineEnd();
       from = end + 1;
     }
-    onPiece(chunk.subarray(from));
+    line.add(chunk.subarray(from));
   });
   answer.on('end', onLineEnd);
 }

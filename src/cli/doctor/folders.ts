@@ -2,7 +2,8 @@
 
 import { stat, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { type Config, checkFolders, type Fault } from '../../config.ts';
+import { checkFolders } from '../../config/folders.ts';
+import type { Config, Fault } from '../../config.ts';
 import { ifMissing } from '../../lib/error-code.ts';
 import { findSkills, makeSources } from '../../skills/sources.ts';
 import { type Check, type Finding, fail, inBytes, ok, skip, warn } from './finding.ts';
