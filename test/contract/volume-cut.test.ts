@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { type FsFaults, isChange, makeFsError, watchFs } from '../support/fs-faults.ts';
+import { until } from '../support/until.ts';
 import {
   batonOf,
   conversationsOn,
@@ -26,7 +27,7 @@ const batch = 10;
 
 type Life = {
   begin: (place: Place) => Promise<string[]>;
-  live: (machine: Machine, place: Place, acknowledge: (id: string) => void) => Promise<void>;
+  live: (machine: Machine, place: Place, acknowledge: (id: string) => void, isCut: () => boolean) => Promise<void>;
   check?: (place: Place) => void;
 };
 
@@ -56,7 +57,8 @@ async function cutAt(faults: FsFaults, number: number, { begin, live, check }: L
     changes += 1;
     if (changes > number) throw makeFsError('EIO', operation);
   });
-  await live(victim, place, (id) => void expected.push(id)).catch(() => undefined);
+  const acknowledge = (id: string) => void expected.push(id);
+  await live(victim, place, acknowledge, () => changes > number).catch(() => undefined);
   await victim.access.stop();
   mend();
 
@@ -124,18 +126,13 @@ describe('cut off at any of its changes', () => {
   it('a snapshot', async () => {
     const changes = await cutEverywhere({
       begin: async () => [],
-      live: async (machine, place, acknowledge) => {
+      live: async (machine, place, acknowledge, isCut) => {
         await machine.access.start();
         acknowledge(await machine.write());
         forceSnapshot(place);
         acknowledge(await machine.write());
-        await expect
-          .poll(() => foldersOf(place).length === 1 && machine.access.status().lastSnapshot !== null, {
-            timeout: 150,
-            interval: 5,
-          })
-          .toBe(true)
-          .catch(() => undefined);
+        const isMade = () => foldersOf(place).length === 1 && machine.access.status().lastSnapshot !== null;
+        await until('the snapshot is made or cut off', () => isMade() || isCut());
         acknowledge(await machine.write());
       },
     });

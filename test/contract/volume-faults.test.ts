@@ -76,7 +76,7 @@ describe('a sync', () => {
       const heal = faults.fail('ENOSPC', ofLog('write'));
       await expect(a.access.sync()).rejects.toThrow(SyncFailed);
       heal();
-      await expect.poll(() => a.access.status(), { timeout: 10_000 }).toMatchObject({ durable: true, fault: null });
+      await expect.poll(() => a.access.status()).toMatchObject({ durable: true, fault: null });
       expect(conversationsOn(place)).toEqual([conversation.id]);
     });
   });
@@ -157,7 +157,7 @@ describe('a snapshot', () => {
       ids.push(await a.write());
       return a.access.status().epoch;
     };
-    await expect.poll(later, { timeout: 10_000 }).toBe(2);
+    await expect.poll(later).toBe(2);
     expect(conversationsOn(place)).toEqual(ids.sort());
     expect(a.calls.lost).toBe(0);
   });
@@ -212,7 +212,7 @@ describe('a start', () => {
       expect(b.access.status()).toMatchObject({ durable: false, fault: words[code] });
       await expect(b.read()).rejects.toMatchObject({ code: 'store_unavailable' });
       heal();
-      await expect.poll(() => b.access.status().durable, { timeout: 10_000 }).toBe(true);
+      await expect.poll(() => b.access.status().durable).toBe(true);
       expect(await b.read()).toEqual([id]);
     },
   );

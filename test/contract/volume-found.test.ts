@@ -218,9 +218,7 @@ describe("a person's sqlite3 that may write", () => {
     editAndClose(place.database, 'PRAGMA wal_checkpoint(TRUNCATE)');
     await expect(a.write()).rejects.toThrow('removed the write-ahead log');
     expect(a.access.status()).toMatchObject({ durable: false, fault: expect.stringContaining('removed') });
-    await expect
-      .poll(() => a.access.status(), { timeout: 10_000 })
-      .toMatchObject({ epoch: 2, durable: true, fault: null });
+    await expect.poll(() => a.access.status()).toMatchObject({ epoch: 2, durable: true, fault: null });
     ids.push(await a.write());
     expect(await a.read()).toEqual(expect.arrayContaining(ids));
     expect(conversationsOn(place)).toEqual(expect.arrayContaining(ids));

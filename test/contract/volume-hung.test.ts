@@ -74,7 +74,7 @@ describe('a volume that does not answer', () => {
         vi.advanceTimersByTime(100);
         return a.access.status();
       };
-      await expect.poll(isDurable, { timeout: 10_000 }).toMatchObject({ durable: true, fault: null });
+      await expect.poll(isDurable).toMatchObject({ durable: true, fault: null });
       expect(conversationsOn(place)).toEqual(ids.sort());
     });
     expect(a.calls.lost).toBe(0);
@@ -133,7 +133,7 @@ describe('a volume that does not answer', () => {
     const c = await startMachine(place, 'c', { self: b.self });
     const id = await c.write();
     // By the look that is taken every two seconds while something is at work.
-    await expect.poll(() => b.calls.lost, { timeout: 10_000 }).toBe(1);
+    await expect.poll(() => b.calls.lost).toBe(1);
     const reading = errorOf(b.read());
     await soon();
     vi.advanceTimersByTime(requestMs);

@@ -132,7 +132,7 @@ describe('an instance that is at work', () => {
     work.end();
     await work.done;
     // Standing by, it takes the volume without being asked.
-    await expect.poll(() => b.access.status().durable, { timeout: 10_000 }).toBe(true);
+    await expect.poll(() => b.access.status().durable).toBe(true);
   });
 
   it('and is dead is not waited for', async () => {
@@ -204,7 +204,7 @@ describe('an instance that has lost the volume', () => {
     const work = occupy(a);
     await work.isIn;
     const b = await startMachine(place, 'b', { self: a.self });
-    await expect.poll(() => a.calls.lost, { timeout: 10_000 }).toBe(1);
+    await expect.poll(() => a.calls.lost).toBe(1);
     expect(a.access.status().durable).toBe(false);
     work.end();
     await expect(work.done).rejects.toMatchObject({ status: 503 });

@@ -39,7 +39,7 @@ describe('a new tenure', () => {
     const a = await startMachine(place, 'a');
     expect(a.calls.open).toBe(0);
     await letGo();
-    await expect.poll(() => a.calls.open, { timeout: 10_000 }).toBe(1);
+    await expect.poll(() => a.calls.open).toBe(1);
     const [isIn, goOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
     const crossing = a.access.use('writes', async () => {
       const { conversation } = await exchange(a.store);
@@ -222,7 +222,7 @@ describe('an empty folder where the volume was', () => {
     expect(readdirSync(place.storeDir)).toEqual([]);
     rmdirSync(place.storeDir);
     renameSync(`${place.storeDir}.away`, place.storeDir);
-    await expect.poll(() => a.access.status().durable, { timeout: 10_000 }).toBe(true);
+    await expect.poll(() => a.access.status().durable).toBe(true);
     expect(await a.read()).toEqual(ids.sort());
   });
 });

@@ -2,15 +2,13 @@
 
 import { mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, it, vi } from 'vitest';
+import { expect, it } from 'vitest';
 import { sharedFolder } from '../support/temporary-folder.ts';
 import { Place } from './place.ts';
 import { Random, seedOfTest } from './random.ts';
 import { load, makeClients, round, type Strike } from './rounds.ts';
 
 // On a machine that is busy with other things.
-vi.setConfig({ testTimeout: 240_000 });
-
 // Tests that run at once cannot each have a folder of their own that is removed at its end.
 const folder = sharedFolder();
 const makePlace = () => new Place(mkdtempSync(join(folder, 'place-')));

@@ -3,7 +3,7 @@
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, it, onTestFinished, vi } from 'vitest';
+import { expect, it, onTestFinished } from 'vitest';
 import { sharedFolder } from '../support/temporary-folder.ts';
 import { healthOf } from './health.ts';
 import { look } from './look.ts';
@@ -14,8 +14,6 @@ import { Random, seedOfTest } from './random.ts';
 import { load, makeClients } from './rounds.ts';
 
 // On a machine that is busy with other things.
-vi.setConfig({ testTimeout: 240_000 });
-
 // Tests that run at once cannot each have a folder of their own that is removed at its end.
 const folder = sharedFolder();
 const makePlace = () => new Place(mkdtempSync(join(folder, 'place-')));
@@ -72,7 +70,7 @@ async function expectPause(place: Place, fault: { begin: () => void; end: () => 
   expect(lookAside(place)).toMatchObject({ unreadable: [], lost: [] });
 
   fault.end();
-  await expect.poll(() => healthOf(machine), { timeout: 40_000 }).toMatchObject({ status: 'ok' });
+  await expect.poll(() => healthOf(machine)).toMatchObject({ status: 'ok' });
   await load(makeClients(place, random), random, { requests: 16, machines });
   expect(place.ledger.acknowledged, 'it works again').toBeGreaterThan(before);
   await machine.kill();

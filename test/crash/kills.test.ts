@@ -11,42 +11,32 @@ import { Random, seedOfTest } from './random.ts';
 import { type RoundInput, round } from './rounds.ts';
 
 const randomKills = 6;
-/** On a machine that is busy with other things. */
-const maxMs = 240_000;
 
-it(
-  'at each operation of a sync, a snapshot, a takeover and a stop, nothing acknowledged is lost',
-  async () => {
-    const random = new Random(seedOfTest());
-    const moments = await learnStrikes(new Place(temporaryFolder()), random);
-    const strikes = firstOfEachKind(moments, random);
-    const place = new Place(temporaryFolder());
-    const missed: string[] = [];
-    for (const strike of strikes) {
-      const { isStruck, faults } = await kill({ place, random, strike, loses: random.chance(0.5), isHeavy: true });
-      expect(faults, JSON.stringify(strike)).toEqual([]);
-      if (!isStruck) missed.push(strike.kind);
-    }
-    // What another instance does meanwhile may take an operation's turn, but not that of many.
-    expect(missed.length, missed.join(', ')).toBeLessThan(strikes.length / 4);
-    await endWell(place, random);
-  },
-  maxMs,
-);
+it('at each operation of a sync, a snapshot, a takeover and a stop, nothing acknowledged is lost', async () => {
+  const random = new Random(seedOfTest());
+  const moments = await learnStrikes(new Place(temporaryFolder()), random);
+  const strikes = firstOfEachKind(moments, random);
+  const place = new Place(temporaryFolder());
+  const missed: string[] = [];
+  for (const strike of strikes) {
+    const { isStruck, faults } = await kill({ place, random, strike, loses: random.chance(0.5), isHeavy: true });
+    expect(faults, JSON.stringify(strike)).toEqual([]);
+    if (!isStruck) missed.push(strike.kind);
+  }
+  // What another instance does meanwhile may take an operation's turn, but not that of many.
+  expect(missed.length, missed.join(', ')).toBeLessThan(strikes.length / 4);
+  await endWell(place, random);
+});
 
-it(
-  'at random times under load, nothing acknowledged is lost',
-  async () => {
-    const random = new Random(seedOfTest());
-    const place = new Place(temporaryFolder());
-    for (let turn = 0; turn < randomKills; turn += 1) {
-      const { faults } = await kill({ place, random, strike: null, loses: turn % 2 === 0, isHeavy: turn % 3 === 0 });
-      expect(faults).toEqual([]);
-    }
-    await endWell(place, random);
-  },
-  maxMs,
-);
+it('at random times under load, nothing acknowledged is lost', async () => {
+  const random = new Random(seedOfTest());
+  const place = new Place(temporaryFolder());
+  for (let turn = 0; turn < randomKills; turn += 1) {
+    const { faults } = await kill({ place, random, strike: null, loses: turn % 2 === 0, isHeavy: turn % 3 === 0 });
+    expect(faults).toEqual([]);
+  }
+  await endWell(place, random);
+});
 
 async function kill(input: RoundInput) {
   const result = await round(input);

@@ -1,14 +1,12 @@
 /** The short form of a serverless life; see life.ts. */
 
-import { expect, it, vi } from 'vitest';
+import { expect, it } from 'vitest';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 import { liveServerless } from './life.ts';
 import { Place } from './place.ts';
 import { Random, seedOfTest } from './random.ts';
 
 // On a machine that is busy with other things.
-vi.setConfig({ testTimeout: 240_000 });
-
 it('three instances that are frozen, thawed, killed and started under load lose nothing, and never answer from the past', async () => {
   const place = new Place(temporaryFolder());
   const { faults } = await liveServerless({ place, random: new Random(seedOfTest()), rounds: 25 });

@@ -1,6 +1,6 @@
 /** The same with the real agent and its processes: one kill under load, one start after it. */
 
-import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Model } from '../support/model.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 import { Place } from './place.ts';
@@ -8,8 +8,6 @@ import { Random, seedOfTest } from './random.ts';
 import { roundWithRealAgent, startNotingModel } from './real.ts';
 
 // On a machine that is busy with other things.
-vi.setConfig({ testTimeout: 240_000 });
-
 let model: Model;
 beforeAll(async () => {
   model = await startNotingModel();

@@ -157,7 +157,7 @@ test('a claude process that is killed while it starts fails the run, and frees i
 });
 
 test('a start that hangs ends by its deadline, and frees its place', async () => {
-  await using host = await startAgentHost({ limits: { maxConcurrentStarts: 1, startMs: 4_000 } });
+  await using host = await startAgentHost({ limits: { maxConcurrentStarts: 1, startMs: 20_000 } });
   host.model.mock.on({ userMessage: /.*/ }, { content: 'Yes.' });
   const running = host.run('hello');
   await signalStarting(host, 'SIGSTOP');

@@ -140,7 +140,7 @@ test('an answer that the model declines is an error that says so', async () => {
 });
 
 test('a stream that stops in the middle ends clearly, by the CLI’s watch over bytes', async () => {
-  await using host = await startAgentHost({ limits: { streamIdleMs: 1_000, maxRetries: 0 } });
+  await using host = await startAgentHost({ limits: { streamIdleMs: 3_000, maxRetries: 0 } });
   host.model.mock.on({ userMessage: /story/ }, { content: story });
   host.model.fault({ kind: 'stall', afterDeltas: 3 });
 
@@ -152,7 +152,7 @@ test('a stream that stops in the middle ends clearly, by the CLI’s watch over 
 });
 
 test('a model API that says nothing at all ends the run by our own deadline', async () => {
-  await using host = await startAgentHost({ limits: { silenceMs: 1_500 } });
+  await using host = await startAgentHost({ limits: { silenceMs: 5_000 } });
   host.model.mock.on({ userMessage: /story/ }, { content: story });
   host.model.fault({ kind: 'hold' });
 
@@ -163,8 +163,8 @@ test('a model API that says nothing at all ends the run by our own deadline', as
 });
 
 test('a tool that works longer than the model may be silent is left to work', async () => {
-  await using host = await startAgentHost({ limits: { silenceMs: 1_000 } });
-  const call = { name: 'Bash', arguments: JSON.stringify({ command: 'sleep 2', description: 'Wait' }) };
+  await using host = await startAgentHost({ limits: { silenceMs: 5_000 } });
+  const call = { name: 'Bash', arguments: JSON.stringify({ command: 'sleep 6', description: 'Wait' }) };
   host.model.mock.on({ userMessage: /slow/, hasToolResult: false }, { toolCalls: [call] });
   host.model.mock.on({ userMessage: /slow/, hasToolResult: true }, { content: 'Done.' });
 

@@ -125,7 +125,7 @@ test('a process that dies while it is idle costs no run', async () => {
 });
 
 test('a process that is stopped while it is idle costs one run, and the next one works', async () => {
-  await using host = await startWarmHost({ limits: { firstMessageMs: 500, interruptMs: 100 } });
+  await using host = await startWarmHost({ limits: { firstMessageMs: 10_000, interruptMs: 100 } });
   const { sessionId } = await host.run('one');
   const [pid = 0] = await host.claudes();
   process.kill(pid, 'SIGSTOP');
@@ -185,7 +185,7 @@ test('a conversation that another instance may have gone on with is read afresh'
 });
 
 test('after a freeze of all its processes, idle or at work, everything goes on', async () => {
-  await using host = await startWarmHost({ warm: { spares: 1 }, limits: { silenceMs: 3_000 } });
+  await using host = await startWarmHost({ warm: { spares: 1 }, limits: { silenceMs: 20_000 } });
   await host.agent.keepSpares();
   await host.untilSpares(1);
   const { sessionId } = await host.run('one');

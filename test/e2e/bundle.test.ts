@@ -14,9 +14,9 @@ const app = join(sharedFolder(), 'app');
 const entry = join(app, 'dist/main.js');
 const noModel = { url: 'http://127.0.0.1:1' };
 
-beforeAll(() => installBundle(app), 60_000);
+beforeAll(() => installBundle(app));
 
-it('the bundle answers, runs tasks, has its skills, and serves its tools', { timeout: 120_000 }, async () => {
+it('the bundle answers, runs tasks, has its skills, and serves its tools', async () => {
   const model = await startModel();
   model.mock.on({}, { content: 'From the bundle.' });
   await using server = await startServer({ model, entry });
@@ -43,9 +43,7 @@ it('the bundle answers, runs tasks, has its skills, and serves its tools', { tim
   await model.stop();
 });
 
-it('the bundle listens before it has loaded what takes long: fetch, HTTP/2, the agent', {
-  timeout: 60_000,
-}, async () => {
+it('the bundle listens before it has loaded what takes long: fetch, HTTP/2, the agent', async () => {
   const watch = `import { subscribe } from 'node:diagnostics_channel';
     subscribe('tracing:net.server.listen:asyncEnd', () => console.error(JSON.stringify(process.moduleLoadList)));`;
   const env = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(watch)}` };
@@ -57,7 +55,7 @@ it('the bundle listens before it has loaded what takes long: fetch, HTTP/2, the 
     expect(loaded).not.toContain(`NativeModule ${name}`);
 });
 
-it('the bundle runs from a folder that it may not write, and with a compile cache', { timeout: 60_000 }, async () => {
+it('the bundle runs from a folder that it may not write, and with a compile cache', async () => {
   const before = look(app);
   allow(0o555);
   const env = { NODE_COMPILE_CACHE: join(app, '../compile-cache'), NODE_DEBUG_NATIVE: 'COMPILE_CACHE' };

@@ -58,7 +58,7 @@ describe('after SIGKILL of the server', () => {
     first.kill('SIGKILL');
     await first.exited;
     stall.release();
-    await expect.poll(() => liveProcesses(dir), { timeout: 10_000 }).toEqual([]);
+    await expect.poll(() => liveProcesses(dir)).toEqual([]);
     await frames.return(undefined).catch(() => undefined);
 
     await using second = await startServer({ model, dir });
@@ -100,11 +100,11 @@ describe('after SIGKILL of the server', () => {
     model.mock.on({ userMessage: /sleep a while/, hasToolResult: false }, { content: 'Sleeping.', toolCalls: [sleep] });
     await using first = await startServer({ model, dir });
     const answer = first.chat({ message: 'sleep a while' }).catch(() => undefined);
-    await expect.poll(() => read(join(dir, 'memory/started')), { timeout: 20_000 }).toContain('ready');
+    await expect.poll(() => read(join(dir, 'memory/started'))).toContain('ready');
     first.kill('SIGKILL');
     await first.exited;
     await answer;
-    await expect.poll(() => liveProcesses(dir), { timeout: 10_000 }).toEqual([]);
+    await expect.poll(() => liveProcesses(dir)).toEqual([]);
   });
 
   it('in the middle of a deletion: the next start removes the transcript', async () => {
@@ -119,7 +119,7 @@ describe('after SIGKILL of the server', () => {
     expect(transcripts()).toContain(`${session_id}.jsonl`);
 
     await using second = await startServer({ model, dir });
-    await expect.poll(transcripts, { timeout: 20_000 }).not.toContain(`${session_id}.jsonl`);
+    await expect.poll(transcripts).not.toContain(`${session_id}.jsonl`);
     expect(transcripts()).toContain(`${kept.session_id}.jsonl`);
     expect((await second.get(`/chat/${conversation_id}`)).status).toBe(404);
   });

@@ -1,6 +1,7 @@
 /** `picoclaw doctor`, the process: what it prints, how it ends, and that it changes nothing. */
 
 import {
+  cpSync,
   mkdirSync,
   mkdtempSync,
   openSync,
@@ -18,12 +19,18 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vites
 import { basePath, walPath } from '../../src/store/volume/layout.ts';
 import { type Model, startModel } from '../support/model.ts';
 import { runServer, serverEnv, startServer } from '../support/server.ts';
-import { temporaryFolder } from '../support/temporary-folder.ts';
+import { sharedFolder, temporaryFolder } from '../support/temporary-folder.ts';
 
 let model: Model;
+/** A volume that a server has written to, and has left. */
+const used = sharedFolder();
 beforeAll(async () => {
   model = await startModel();
   model.mock.on({}, { content: 'Hello.' });
+  await using server = await startServer({ model, dir: used });
+  await server.chat({ message: 'hello' });
+  server.kill('SIGTERM');
+  expect(await server.exited).toBe(0);
 });
 afterAll(() => model.stop());
 
@@ -44,13 +51,10 @@ async function doctor(dir: string, env: Record<string, string> = {}) {
   return { code, lines, of: (name: string) => lines.filter((line) => line.name === name) };
 }
 
-/** A volume that a server has written to, and has left. */
-async function usedVolume(): Promise<string> {
+/** A copy of it, for one test. */
+function usedVolume(): string {
   const dir = temporaryFolder();
-  await using server = await startServer({ model, dir });
-  await server.chat({ message: 'hello' });
-  server.kill('SIGTERM');
-  expect(await server.exited).toBe(0);
+  cpSync(used, dir, { recursive: true, verbatimSymlinks: true });
   return dir;
 }
 
@@ -89,7 +93,7 @@ function generationOf(dir: string): string {
 
 describe('the doctor finds', () => {
   it('a volume that a server has left in order, and changes nothing on it', async () => {
-    const dir = await usedVolume();
+    const dir = usedVolume();
     mkdirSync(join(dir, 'org'));
     const before = tree(dir);
     const found = await doctor(dir, { ORG_DIR: join(dir, 'org') });
@@ -126,7 +130,7 @@ describe('the doctor finds', () => {
   });
 
   it('every faulty setting, and makes the other checks all the same', async () => {
-    const dir = await usedVolume();
+    const dir = usedVolume();
     const { code, of, lines } = await doctor(dir, { PORT: 'abc', LOG_LEVEL: 'loud', API_TOKEN: `${secret} ${secret}` });
     expect(code).toBe(1);
     expect(of('settings').filter(({ status }) => status === 'fail')).toMatchObject([
@@ -168,7 +172,7 @@ describe('the doctor finds', () => {
   });
 
   it('a local database that would be on the volume, and copies nothing there', async () => {
-    const dir = await usedVolume();
+    const dir = usedVolume();
     const folder = join(dir, 'store/local');
     mkdirSync(folder);
     const seen = watchNames(folder);
@@ -181,7 +185,7 @@ describe('the doctor finds', () => {
   });
 
   it('a base that is damaged, and leaves it as it is', async () => {
-    const dir = await usedVolume();
+    const dir = usedVolume();
     const base = basePath(generationOf(dir));
     const { size } = statSync(base);
     writeSync(openSync(base, 'r+'), Buffer.alloc(size - 4096, 0xa5), 0, size - 4096, 4096);
@@ -193,7 +197,7 @@ describe('the doctor finds', () => {
   });
 
   it('a log that ends before what was acknowledged', async () => {
-    const dir = await usedVolume();
+    const dir = usedVolume();
     const log = walPath(generationOf(dir));
     writeFileSync(log, readFileSync(log).subarray(0, statSync(log).size - 4096));
     const { code, of } = await doctor(dir);
@@ -202,7 +206,7 @@ describe('the doctor finds', () => {
   });
 
   it('a baton that is lost', async () => {
-    const dir = await usedVolume();
+    const dir = usedVolume();
     rmSync(join(dir, 'store/baton'), { recursive: true });
     const { code, of } = await doctor(dir);
     expect(code).toBe(1);
@@ -211,7 +215,7 @@ describe('the doctor finds', () => {
   });
 
   it('a file in the place of the link, and a generation that was put aside', async () => {
-    const dir = await usedVolume();
+    const dir = usedVolume();
     rmSync(join(dir, 'store/messages.db'));
     writeFileSync(join(dir, 'store/messages.db'), 'mine');
     mkdirSync(join(dir, 'store/damaged-1-0123456789abcdef'));

@@ -27,13 +27,11 @@ beforeAll(async () => {
   model = await startModel();
   model.mock.on({}, { content: 'From what is shipped.' });
   if (image === undefined) await installBundle(app);
-}, 60_000);
+});
 afterAll(() => model.stop());
 
 describe(image === undefined ? 'the bundle as a process' : `a container of ${image}`, () => {
-  it('answers, streams, runs a task, stops in order, and knows all of it when it is started again', {
-    timeout: 120_000,
-  }, async () => {
+  it('answers, streams, runs a task, stops in order, and knows all of it when it is started again', {}, async () => {
     let conversationId = '';
     {
       await using server = await start();
@@ -133,7 +131,7 @@ async function startContainer(name: string) {
       ({ status }) => status,
       () => 0,
     );
-  await expect.poll(health, { timeout: 60_000 }).toBe(200);
+  await expect.poll(health).toBe(200);
   return {
     url,
     async stop() {

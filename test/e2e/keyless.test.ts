@@ -27,7 +27,7 @@ beforeAll(async () => {
   sandbox = await hasSandbox();
 });
 
-test('of more than twenty ways to a secret none succeeds in the sandbox', { timeout: 300_000 }, async ({ skip }) => {
+test('of more than twenty ways to a secret none succeeds in the sandbox', async ({ skip }) => {
   if (!sandbox) skip('there is no sandbox on this machine');
   const { found, tried, others } = await hunt('on');
   expect(found).toEqual([]);
@@ -37,7 +37,6 @@ test('of more than twenty ways to a secret none succeeds in the sandbox', { time
 
 test.skipIf(process.getuid?.() !== 0)(
   'the same hunt by an agent of root without a sandbox finds the key, so that it can fail',
-  { timeout: 300_000 },
   async () => {
     const { found } = await hunt('off', ['the memory of the server', 'the database', 'the volume']);
     expect(found).toContain(`the memory of the server: ${apiKey}`);

@@ -44,7 +44,7 @@ beforeAll(async () => {
   mkdirSync(join(place, 'node_modules/.bin'));
   symlinkSync('../picoclaw/bin/picoclaw.js', program);
   installAgentSdk(join(place, 'node_modules'));
-}, 60_000);
+});
 
 describe('the package', () => {
   it('holds the program, its skills, its documents and the licences of what is bundled, and nothing else', () => {

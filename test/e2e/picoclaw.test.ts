@@ -35,7 +35,7 @@ beforeAll(async () => {
 });
 afterAll(() => model.stop());
 
-describe('picoclaw.sh without an engine', { timeout: 120_000 }, () => {
+describe('picoclaw.sh without an engine', () => {
   it('sets a server up from the environment, tests it, tells its log, stops it, and starts it again with what it wrote', async () => {
     const here = await makeCheckout({ docker: 'exit 1' });
     const watch = watchCommandLines();

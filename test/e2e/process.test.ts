@@ -169,7 +169,7 @@ describe('a stop', () => {
     clearInterval(again);
     expect(await answer).toBe('no answer');
     hold.release();
-    await expect.poll(() => liveProcesses(dir), { timeout: 10_000 }).toEqual([]);
+    await expect.poll(() => liveProcesses(dir)).toEqual([]);
   });
 });
 
@@ -189,6 +189,6 @@ describe('the answer when the volume fails', () => {
     });
     renameSync(join(dir, 'unmounted'), join(dir, 'store'));
     expect((await server.get(`/chat/${conversation_id}`)).body).toMatchObject({ message_count: 2, status: 'idle' });
-    await expect.poll(async () => (await server.get('/health')).status, { timeout: 40_000 }).toBe(200);
+    await expect.poll(async () => (await server.get('/health')).status).toBe(200);
   });
 });

@@ -4,7 +4,7 @@ import { readFileSync, realpathSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { z } from 'zod';
 import { installBundle } from '../support/bundle.ts';
 import { collect } from '../support/frames.ts';
@@ -17,8 +17,6 @@ import { until } from '../support/until.ts';
 import { changeVolume } from '../support/volume-change.ts';
 
 // Each starts several servers, every one with a new claude process.
-vi.setConfig({ testTimeout: 120_000 });
-
 /** Short enough to run out in a freeze. */
 const warmIdleMs = 1_000;
 
@@ -31,7 +29,7 @@ beforeAll(async () => {
   await installBundle(app);
   model = await startModel();
   obey(model);
-}, 60_000);
+});
 afterAll(() => model.stop());
 
 beforeEach(() => {

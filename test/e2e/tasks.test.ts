@@ -226,7 +226,7 @@ describe('when the server ends during a task', () => {
     first.kill('SIGKILL');
     await first.exited;
     release();
-    await expect.poll(() => liveProcesses(dir), { timeout: 10_000 }).toEqual([]);
+    await expect.poll(() => liveProcesses(dir)).toEqual([]);
 
     await using second = await startServer({ model, dir });
     const early = await check(second);

@@ -4,8 +4,6 @@ import { expectProblem, faultsOf, startApp } from '../support/http-app.ts';
 import { makeClock } from '../support/http-clock.ts';
 import { makeTask, minutely } from '../support/http-tasks.ts';
 
-const patiently = { timeout: 30_000, interval: 50 };
-
 const healthy: HealthReport = {
   database: { ok: true, conversations: 3, tasks: 1 },
   volumes: { memory: true, skills: true, sessions: true, store: true },
@@ -120,7 +118,7 @@ describe('GET /health', () => {
     app.breakVolumeAtSync();
     expectProblem(await app.post('/chat', { message: 'x' }), 503, 'not_durable');
     app.repairVolume();
-    await expect.poll(async () => (await app.send('/health')).status, patiently).toBe(200);
+    await expect.poll(async () => (await app.send('/health')).status).toBe(200);
   });
 
   it('reports a database that cannot be read instead of failing', async () => {

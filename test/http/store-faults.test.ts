@@ -83,7 +83,7 @@ describe('a full local disk', () => {
     expect(refused.body).toMatchObject({ detail: expect.stringContaining('the local disk is full') });
     expect((await app.send('/health')).body.store).toMatchObject({ durable: false, fault: 'the local disk is full' });
     heal();
-    await expect.poll(async () => (await app.send('/chat')).status, { timeout: 10_000 }).toBe(200);
+    await expect.poll(async () => (await app.send('/chat')).status).toBe(200);
   });
 });
 

@@ -4,13 +4,13 @@
  *     await using server = await startServer({ model });
  *     const answer = await server.chat({ message: 'hello' });
  *
- * Its folders live in `dir`, which a test makes (temporary-folder.ts) and can give to the next server too. Without one it
- * makes its own and removes it with itself.
+ * Its folders and its log live in `dir`, which a test makes (temporary-folder.ts) and can give to the next server too. Without
+ * one it makes its own and removes it with itself.
  */
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -93,8 +93,10 @@ export async function startServer(input: ServerInput): Promise<TestServer> {
   const lines: string[] = [];
   const watchers = new Set<() => void>();
   const stdout = createInterface({ input: child.stdout });
+  const closed = once(stdout, 'close');
   stdout.on('line', (line) => {
     lines.push(line);
+    appendFileSync(join(dir, 'server.log'), `${line}\n`);
     for (const watcher of watchers) watcher();
   });
   let stderr = '';
@@ -113,7 +115,7 @@ export async function startServer(input: ServerInput): Promise<TestServer> {
       };
       watchers.add(look);
       look();
-      void Promise.all([exited, once(stdout, 'close')]).then(([code]) =>
+      void Promise.all([exited, closed]).then(([code]) =>
         reject(new Error(`the server ended (${code}) without the awaited log entry:\n${lines.join('\n')}\n${stderr}`)),
       );
     });
@@ -145,7 +147,7 @@ export async function startServer(input: ServerInput): Promise<TestServer> {
     exited,
     async [Symbol.asyncDispose]() {
       child.kill('SIGKILL');
-      await exited;
+      await Promise.all([exited, closed]);
       if (input.dir === undefined) rmSync(dir, { recursive: true, force: true });
     },
   };

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 const pauseMs = 5;
 
-/** The slowest start of a process takes less, and a test may take 120 s. */
+/** The slowest start of a process takes less. */
 const patienceMs = 50_000;
 
 /** Resolves as soon as the condition holds; rejects with `what` when it never does. */
