@@ -2,24 +2,21 @@
 
 import { chmodSync, globSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { z } from 'zod';
-import { installBundle } from '../support/bundle.ts';
+import { installedApp } from '../support/bundle.ts';
 import { startModel } from '../support/model.ts';
 import { post, runServer, startServer } from '../support/server.ts';
-import { sharedFolder } from '../support/temporary-folder.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 import { until } from '../support/until.ts';
 
-const app = join(sharedFolder(), 'app');
-const entry = join(app, 'dist/main.js');
+const app = installedApp();
 const noModel = { url: 'http://127.0.0.1:1' };
-
-beforeAll(() => installBundle(app));
 
 it('the bundle answers, runs tasks, has its skills, and serves its tools', async () => {
   const model = await startModel();
   model.mock.on({}, { content: 'From the bundle.' });
-  await using server = await startServer({ model, entry });
+  await using server = await startServer({ model });
   expect(await server.chat({ message: 'hello' })).toMatchObject({ status: 'success', result: 'From the bundle.' });
   const made = await post(`${server.url}/task`, {
     prompt: 'Look around.',
@@ -36,7 +33,7 @@ it('the bundle answers, runs tasks, has its skills, and serves its tools', async
     skills: { builtIn: ['memory-notes', 'scheduling'], warnings: [] },
   });
   // Its input is closed at once.
-  const mcp = await runServer({ PATH: process.env.PATH ?? '', PICOCLAW_URL: server.url }, ['mcp'], entry);
+  const mcp = await runServer({ PATH: process.env.PATH ?? '', PICOCLAW_URL: server.url }, ['mcp']);
   expect(mcp).toMatchObject({ code: 0, stderr: '' });
   server.kill('SIGTERM');
   expect(await server.exited).toBe(0);
@@ -47,7 +44,7 @@ it('the bundle listens before it has loaded what takes long: fetch, HTTP/2, the 
   const watch = `import { subscribe } from 'node:diagnostics_channel';
     subscribe('tracing:net.server.listen:asyncEnd', () => console.error(JSON.stringify(process.moduleLoadList)));`;
   const env = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(watch)}` };
-  await using server = await startServer({ model: noModel, entry, env });
+  await using server = await startServer({ model: noModel, env });
   await until('what is loaded is told', () => server.stderr().includes('\n'));
   const loaded = z.array(z.string()).parse(JSON.parse(server.stderr().split('\n')[0] ?? ''));
   expect(loaded).toContain('NativeModule http');
@@ -58,9 +55,9 @@ it('the bundle listens before it has loaded what takes long: fetch, HTTP/2, the 
 it('the bundle runs from a folder that it may not write, and with a compile cache', async () => {
   const before = look(app);
   allow(0o555);
-  const env = { NODE_COMPILE_CACHE: join(app, '../compile-cache'), NODE_DEBUG_NATIVE: 'COMPILE_CACHE' };
+  const env = { NODE_COMPILE_CACHE: temporaryFolder(), NODE_DEBUG_NATIVE: 'COMPILE_CACHE' };
   for (const uses of [false, true]) {
-    await using server = await startServer({ model: noModel, entry, env });
+    await using server = await startServer({ model: noModel, env });
     expect((await server.get('/health')).body).toMatchObject({ status: 'ok' });
     server.kill('SIGTERM');
     expect(await server.exited).toBe(0);

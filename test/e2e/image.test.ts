@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { installBundle } from '../support/bundle.ts';
+import { entryIn, installedApp } from '../support/bundle.ts';
 import { readFrames } from '../support/frames.ts';
 import { freePort } from '../support/free-port.ts';
 import { type Model, startModel } from '../support/model.ts';
@@ -20,18 +20,16 @@ import { sharedFolder } from '../support/temporary-folder.ts';
 const image = process.env.PICOCLAW_TEST_IMAGE;
 const token = 'a-token-of-the-image-0123';
 const dir = sharedFolder();
-const app = join(dir, 'app');
 
 let model: Model;
 beforeAll(async () => {
   model = await startModel();
   model.mock.on({}, { content: 'From what is shipped.' });
-  if (image === undefined) await installBundle(app);
 });
 afterAll(() => model.stop());
 
 describe(image === undefined ? 'the bundle as a process' : `a container of ${image}`, () => {
-  it('answers, streams, runs a task, stops in order, and knows all of it when it is started again', {}, async () => {
+  it('answers, streams, runs a task, stops in order, and knows all of it when it is started again', async () => {
     let conversationId = '';
     {
       await using server = await start();
@@ -55,7 +53,7 @@ describe(image === undefined ? 'the bundle as a process' : `a container of ${ima
   });
 
   it('has the description of the settings that its --help names', async () => {
-    const [node, main] = [process.execPath, join(app, 'dist/main.js')];
+    const [node, main] = [process.execPath, entryIn(installedApp())];
     const run = promisify(execFile);
     const inContainer = ['run', '--rm', '--entrypoint', 'cat', image ?? ''];
     const { stdout } = await (image === undefined
@@ -86,7 +84,7 @@ async function start(): Promise<Started> {
 }
 
 async function startProcess() {
-  const server = await startServer({ model, dir, entry: join(app, 'dist/main.js'), env: { API_TOKEN: token } });
+  const server = await startServer({ model, dir, env: { API_TOKEN: token } });
   return {
     url: server.url,
     async stop() {

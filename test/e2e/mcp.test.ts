@@ -12,7 +12,7 @@ import { z } from 'zod';
 import manifest from '../../package.json' with { type: 'json' };
 import { makeMcpServer } from '../../src/tools/mcp-server.ts';
 import { type Model, startModel } from '../support/model.ts';
-import { post, runServer, startServer, type TestServer } from '../support/server.ts';
+import { post, programEntry, runServer, startServer, type TestServer } from '../support/server.ts';
 import { sharedFolder } from '../support/temporary-folder.ts';
 import { callWith, type ToolAnswer } from '../support/tool-client.ts';
 
@@ -48,7 +48,7 @@ async function connect(env: Record<string, string> = {}): Promise<Connected> {
   await client.connect(
     new StdioClientTransport({
       command: process.execPath,
-      args: ['src/main.ts', 'mcp'],
+      args: [programEntry(), 'mcp'],
       cwd: root,
       env: { PICOCLAW_URL: server.url, API_TOKEN: token, ...env },
     }),
@@ -261,7 +261,7 @@ function callOf(id: number, name: string): string {
 
 /** Its process, as a client in any language has it. */
 function startMcp(env: Record<string, string>) {
-  const child = spawn(process.execPath, ['src/main.ts', 'mcp'], { cwd: root, env, stdio: 'pipe' });
+  const child = spawn(process.execPath, [programEntry(), 'mcp'], { cwd: root, env, stdio: 'pipe' });
   onTestFinished(() => void child.kill('SIGKILL'));
   const lines: string[] = [];
   const reader = createInterface({ input: child.stdout }).on('line', (line) => lines.push(line));

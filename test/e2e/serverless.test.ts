@@ -6,27 +6,25 @@ import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { z } from 'zod';
-import { installBundle } from '../support/bundle.ts';
+import { installedApp } from '../support/bundle.ts';
 import { collect } from '../support/frames.ts';
 import { createLambda, type Instance, type Lambda, secrets } from '../support/lambda.ts';
 import { type Model, startModel } from '../support/model.ts';
 import { asCommand, obey } from '../support/obedient-model.ts';
 import { chatAnswer } from '../support/server.ts';
-import { sharedFolder, temporaryFolder } from '../support/temporary-folder.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 import { until } from '../support/until.ts';
 import { changeVolume } from '../support/volume-change.ts';
 
-// Each starts several servers, every one with a new claude process.
 /** Short enough to run out in a freeze. */
 const warmIdleMs = 1_000;
 
-const app = join(sharedFolder(), 'app');
+const app = installedApp();
 let model: Model;
 let lambda: Lambda;
 let instances: Instance[];
 
 beforeAll(async () => {
-  await installBundle(app);
   model = await startModel();
   obey(model);
 });

@@ -7,7 +7,20 @@ import { promisify } from 'node:util';
 
 const root = join(import.meta.dirname, '../..');
 
-/** `dist/main.js` in it is the program. */
+/** In the environment of the tests: the folder where `global-setup.ts` has installed it. */
+export const appVariable = 'PICOCLAW_TEST_APP';
+
+export function installedApp(): string {
+  const app = process.env[appVariable];
+  if (app === undefined) throw new Error('only the tests have an installed bundle');
+  return app;
+}
+
+/** The program in such a folder. */
+export function entryIn(app: string): string {
+  return join(app, 'dist/main.js');
+}
+
 export async function installBundle(app: string): Promise<void> {
   await promisify(execFile)(process.execPath, ['scripts/build.ts', join(app, 'dist')], { cwd: root });
   cpSync(join(root, 'built-in-skills'), join(app, 'built-in-skills'), { recursive: true });

@@ -15,6 +15,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { z } from 'zod';
+import { appVariable, entryIn, installedApp } from './bundle.ts';
 import { type Frame, readFrames } from './frames.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -58,7 +59,7 @@ export type ServerInput = {
   /** Folders of an earlier server. */
   dir?: string;
   env?: Record<string, string>;
-  /** The sources, unless it is the bundle that is looked at. */
+  /** The bundle that the suite has made (global-setup.ts), and outside of it the sources, unless it is something else that is looked at. */
   entry?: string;
 };
 
@@ -179,8 +180,13 @@ export function post(url: string, body: unknown, headers: Record<string, string>
   });
 }
 
-function spawnServer(env: Record<string, string>, args: string[] = [], entry = 'src/main.ts') {
+function spawnServer(env: Record<string, string>, args: string[] = [], entry = programEntry()) {
   return spawn(process.execPath, [entry, ...args], { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] });
+}
+
+/** What runs as `picoclaw`, from the project's folder. */
+export function programEntry(): string {
+  return process.env[appVariable] === undefined ? 'src/main.ts' : entryIn(installedApp());
 }
 
 function exitOf(child: ChildProcess): Promise<number | NodeJS.Signals> {
