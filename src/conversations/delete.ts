@@ -53,7 +53,7 @@ export async function finishDeletions(
 async function forget({ agent, store }: DeleteDeps, { id, kind }: SessionOwner, sessionIds: string[]): Promise<void> {
   for (const sessionId of sessionIds) await agent.forget(sessionId);
   if (kind === 'conversation') await agent.forgetArchives(sessionIds);
-  await store.forgetSessions(id);
+  await store.forgetSessions(id, sessionIds);
 }
 
 function syncDeletion(deps: DeleteDeps, id: string): Promise<void> {

@@ -90,8 +90,9 @@ export function decideSession(
 /** Of an isolated run. Never rejects: what is left now goes at the next start. */
 export async function forgetRunSessions({ store, agent, log }: SettleDeps, runId: string): Promise<void> {
   try {
-    for (const sessionId of await store.listSessions(runId)) await agent.forget(sessionId);
-    await store.forgetSessions(runId);
+    const sessionIds = await store.listSessions(runId);
+    for (const sessionId of sessionIds) await agent.forget(sessionId);
+    await store.forgetSessions(runId, sessionIds);
   } catch (error) {
     log.warn({ run_id: runId, err: error }, 'the transcript of an isolated run is left until the next start');
   }

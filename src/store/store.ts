@@ -204,8 +204,8 @@ export interface Store {
   deleteConversation(id: string): Promise<DeleteOutcome>;
   /** The sessions on record for a conversation or, of an isolated run, for the run. */
   listSessions(ownerId: string): Promise<string[]>;
-  /** Their transcripts are gone. */
-  forgetSessions(ownerId: string): Promise<void>;
+  /** Their transcripts are gone. Another owner may have come to the name meanwhile, with sessions of its own. */
+  forgetSessions(ownerId: string, sessionIds: string[]): Promise<void>;
   /** Deleted conversations, and isolated runs that are over, whose transcripts may still be there. */
   listUnforgotten(): Promise<SessionOwner[]>;
 

@@ -166,7 +166,7 @@ export function storeConversations(open: OpenStore): void {
       expect(await store.listUnforgotten()).toEqual([{ id: conversation.id, kind: 'conversation' }]);
       expect(await store.deleteConversation(conversation.id)).toEqual(first);
 
-      await store.forgetSessions(conversation.id);
+      await store.forgetSessions(conversation.id, await store.listSessions(conversation.id));
       expect(await store.deleteConversation(conversation.id)).toEqual({ kind: 'not_found' });
       expect(await store.listUnforgotten()).toEqual([]);
       expect(await store.deleteConversation(other.conversation.id)).toMatchObject({ kind: 'deleted' });

@@ -232,7 +232,7 @@ export function storeTaskRuns(open: OpenStore): void {
       expect(await store.listUnforgotten()).toEqual([{ id: run.id, kind: 'run' }]);
       const sessionIds = expect.arrayContaining([sessionId, 'session-second']);
       expect(await store.listSessions(run.id)).toEqual(sessionIds);
-      await store.forgetSessions(run.id);
+      await store.forgetSessions(run.id, await store.listSessions(run.id));
       expect(await store.listUnforgotten()).toEqual([]);
     });
 

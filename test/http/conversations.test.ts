@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { expectProblem, startApp, type TestApp } from '../support/http-app.ts';
+import { makeTask, minutely } from '../support/http-tasks.ts';
 import { tick } from '../support/store-inputs.ts';
 
 const idList = z.looseObject({
@@ -228,6 +229,29 @@ describe('DELETE /chat/:id', () => {
     await app.store.addSession(conversation_id, begun);
     expect((await app.fetch(`/chat/${conversation_id}`, { method: 'DELETE' })).status).toBe(204);
     expect([...app.agent.forgotten].sort()).toEqual([String(first.body.session_id), taken, begun].sort());
+  });
+
+  it('knows the sessions of a conversation that took its name meanwhile, for when that is deleted', async () => {
+    await using app = await startApp();
+    const beginTeam = async () => {
+      const { id } = await makeTask(app, { ...minutely, context_mode: 'group', conversation_id: 'team' });
+      await app.post('/task/trigger', { task_id: id });
+      return (await app.send('/chat/team')).body.session_id;
+    };
+    const before = await beginTeam();
+    const [reached, released] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    app.agent.beforeForget = () => {
+      reached.resolve();
+      return released.promise;
+    };
+    const deleted = app.delete('/chat/team');
+    await reached.promise;
+    const after = await beginTeam();
+    released.resolve();
+    expect((await deleted).status).toBe(204);
+    expect(app.agent.forgotten).toEqual([before]);
+    expect((await app.delete('/chat/team')).status).toBe(204);
+    expect(app.agent.forgotten).toEqual([before, after]);
   });
 
   it('is finished at the next start, where the server died before the transcripts were gone', async () => {

@@ -85,8 +85,9 @@ export async function listSessions(db: Kysely<Tables>, ownerId: string): Promise
   return rows.map((row) => row.session_id);
 }
 
-export async function forgetSessions(db: Kysely<Tables>, ownerId: string): Promise<void> {
-  await db.deleteFrom('sessions').where('owner_id', '=', ownerId).execute();
+export async function forgetSessions(trx: Transaction<Tables>, ownerId: string, sessionIds: string[]): Promise<void> {
+  for (const sessionId of sessionIds)
+    await trx.deleteFrom('sessions').where('owner_id', '=', ownerId).where('session_id', '=', sessionId).execute();
 }
 
 export async function listUnforgotten(db: Kysely<Tables>): Promise<SessionOwner[]> {
