@@ -8,7 +8,7 @@
 import { conversationBusy, conversationNotFound } from '../domain/problem.ts';
 import { durably } from '../lib/durable.ts';
 import type { Log } from '../lib/log.ts';
-import type { SessionOwner, Store } from '../store/store.ts';
+import type { Store, Unforgotten } from '../store/store.ts';
 
 export type DeleteDeps = {
   store: Store;
@@ -24,8 +24,8 @@ export async function deleteConversation(deps: DeleteDeps, id: string): Promise<
   await syncDeletion(deps, id);
   if (outcome.kind === 'not_found') throw conversationNotFound(id);
   const failure = "the agent's transcripts of the conversation could not be removed; try again later";
-  const owner: SessionOwner = { id, kind: 'conversation' };
-  await durably(() => forget(deps, owner, outcome.sessionIds), failure, { conversationId: id });
+  const { sessionIds } = outcome;
+  await durably(() => forget(deps, { id, kind: 'conversation', sessionIds }), failure, { conversationId: id });
   await syncDeletion(deps, id);
 }
 
@@ -40,8 +40,7 @@ export async function finishDeletions(
     deps.log.error({ err: error }, 'transcripts that nobody needs could not be removed');
   try {
     await deps.volume.useIfOurs(async () => {
-      for (const owner of await deps.store.listUnforgotten())
-        await forget(deps, owner, await deps.store.listSessions(owner.id)).catch(failed);
+      for (const owner of await deps.store.listUnforgotten()) await forget(deps, owner).catch(failed);
       await deps.volume.sync();
     });
   } catch (error) {
@@ -50,10 +49,10 @@ export async function finishDeletions(
 }
 
 /** What was archived of an isolated run stays: it is the only thing that does. */
-async function forget({ agent, store }: DeleteDeps, { id, kind }: SessionOwner, sessionIds: string[]): Promise<void> {
+async function forget({ agent, store }: DeleteDeps, { id, kind, sessionIds }: Unforgotten): Promise<void> {
   for (const sessionId of sessionIds) await agent.forget(sessionId);
   if (kind === 'conversation') await agent.forgetArchives(sessionIds);
-  await store.forgetSessions(id);
+  await store.forgetSessions(id, sessionIds);
 }
 
 function syncDeletion(deps: DeleteDeps, id: string): Promise<void> {

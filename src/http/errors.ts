@@ -37,8 +37,13 @@ export function problemResponse(problem: Problem, requestId: string): Response {
 /** Answers a thrown value in the request's name. */
 export function answerError(c: AppContext, thrown: unknown, log: Log): Response {
   const requestId = c.get('requestId');
-  const problem = toProblem(thrown, { log, requestId });
   const entry = c.get('entry');
+  // A stream that was begun is not the response any more, and nobody reads it to its end.
+  entry.streamEnd = null;
+  const told = toProblem(thrown, { log, requestId });
+  // The run goes on: its answer is found by its conversation.
+  const problem =
+    entry.runId === null || entry.conversationId === null ? told : withConversation(told, entry.conversationId);
   entry.conversationId ??= problem.context.conversationId ?? null;
   entry.taskId ??= problem.context.taskId ?? null;
   return problemResponse(problem, requestId);

@@ -16,10 +16,11 @@ import type { AcceptedRun, SettleRun } from '../store/store.ts';
 import { type AskDeps, askAgent } from './ask-agent.ts';
 import type { EventLog } from './event-log.ts';
 import { Recorder } from './recorder.ts';
-import { decideSession, forgetRunSessions, settle, settleTask } from './settle.ts';
+import { decideSession, forgetRunSessions, type SettleDeps, settle, settleTask } from './settle.ts';
 
 export type ExecuteDeps = AskDeps & {
   clock: Clock;
+  endLater: SettleDeps['endLater'];
   settings: {
     /** `sender_name` of the agent's messages. */
     assistantName: string;

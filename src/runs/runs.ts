@@ -20,8 +20,10 @@ import type { AcceptedRun, AddOutbound, ClaimOutcome, TaskClaim } from '../store
 import { EventLog } from './event-log.ts';
 import { type AbortReason, type ExecuteDeps, executeRun } from './execute.ts';
 import { keepLease, leaseEnd } from './lease.ts';
+import { Unended, type UnendedDeps } from './unended.ts';
 
-export type RunsDeps = ExecuteDeps & {
+export type RunsDeps = Omit<ExecuteDeps, 'endLater'> & {
+  volume: UnendedDeps['volume'];
   /** Names this instance in the runs that it executes. */
   owner: string;
   /** How long a task stays claimed after its instance was last heard of. */
@@ -71,7 +73,8 @@ type ActiveRun = {
 };
 
 export class Runs {
-  readonly #deps: RunsDeps;
+  readonly #deps: RunsDeps & ExecuteDeps;
+  readonly #unended: Unended;
   readonly #active = new Map<string, ActiveRun>();
   /** Calls of `start…` that have not yet become active runs. */
   readonly #starting = new Set<Promise<unknown>>();
@@ -79,7 +82,8 @@ export class Runs {
   #graceIsOver = false;
 
   constructor(deps: RunsDeps) {
-    this.#deps = deps;
+    this.#unended = new Unended(deps);
+    this.#deps = { ...deps, endLater: (runId, end) => this.#unended.add(runId, end) };
   }
 
   get active(): number {
@@ -229,13 +233,19 @@ export class Runs {
   }
 
   async #syncAccepted({ run }: AcceptedRun, context: { conversationId?: string; taskId?: string }): Promise<void> {
-    const { store, volume } = this.#deps;
+    const { store, volume, endLater } = this.#deps;
+    const undo = () => store.withdrawRun(run.id, run.fencingToken);
     try {
       const failure =
         'the request could not be written to the persistent volume and was withdrawn; look before you send it again';
       await durably(() => volume.sync(), failure, context);
     } catch (error) {
-      await this.#withdraw(() => store.withdrawRun(run.id, run.fencingToken), { run_id: run.id });
+      const undoOrLater = () =>
+        undo().catch((cause: unknown) => {
+          endLater(run.id, undo);
+          throw cause;
+        });
+      await this.#withdraw(undoOrLater, { run_id: run.id });
       throw error;
     }
   }
@@ -246,7 +256,7 @@ export class Runs {
     try {
       await withdraw(undo, () => volume.sync());
     } catch (error) {
-      log.warn({ ...logFields, err: error }, 'what is left of a refused request goes with the next sync or restart');
+      log.warn({ ...logFields, err: error }, 'what is left of a refused request goes later');
     }
   }
 
@@ -260,6 +270,7 @@ export class Runs {
     this.#graceIsOver = true;
     this.#abortAll('shutdown');
     await this.#allEnded();
+    this.#unended.stop();
   }
 
   #abortAll(reason: AbortReason): void {

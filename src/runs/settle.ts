@@ -19,6 +19,8 @@ export type SettleDeps = {
   volume: { sync(): Promise<void> };
   agent: Agent;
   log: Log;
+  /** Of a run whose end could not be stored: `end` is tried until it can. */
+  endLater: (runId: string, end: () => Promise<void>) => void;
   settings: {
     /** IANA zone of tasks that name none. */
     timezone: string;
@@ -88,33 +90,37 @@ export function decideSession(
 /** Of an isolated run. Never rejects: what is left now goes at the next start. */
 export async function forgetRunSessions({ store, agent, log }: SettleDeps, runId: string): Promise<void> {
   try {
-    for (const sessionId of await store.listSessions(runId)) await agent.forget(sessionId);
-    await store.forgetSessions(runId);
+    const sessionIds = await store.listSessions(runId);
+    for (const sessionId of sessionIds) await agent.forget(sessionId);
+    await store.forgetSessions(runId, sessionIds);
   } catch (error) {
     log.warn({ run_id: runId, err: error }, 'the transcript of an isolated run is left until the next start');
   }
 }
 
 /**
- * The reply could not be stored, on a full disk for example. The least that there is to write must still end the run, or
- * its conversation would stay busy until a restart.
+ * The reply could not be stored, on a full disk for example. The least that there is to write must still end the run, now
+ * or later, or its conversation would stay busy until a restart.
  */
 async function abandon(deps: SettleDeps, input: SettleRun, cause: unknown): Promise<never> {
   // The store is another instance's, and so is the end of the run.
   if (cause instanceof Problem && cause.code === 'store_owned_elsewhere') throw cause;
   const problem = cause instanceof Problem ? cause : new Problem('internal_error', 'internal error', { cause });
   deps.log.error({ run_id: input.runId, err: cause }, 'the reply could not be stored');
-  const settled = await deps.store.settleRun({
-    ...input,
-    status: 'error',
-    reply: null,
-    error: problem.toBody(),
-    usage: noUsage,
-    costUsd: 0,
-    numTurns: 0,
-    task: input.task === null ? null : { ...input.task, result: null, lastResult: `Error: ${problem.message}` },
-  });
-  if (settled.kind === 'settled') await undeliver(deps, settled);
+  const end = async () => {
+    const settled = await deps.store.settleRun({
+      ...input,
+      status: 'error',
+      reply: null,
+      error: problem.toBody(),
+      usage: noUsage,
+      costUsd: 0,
+      numTurns: 0,
+      task: input.task === null ? null : { ...input.task, result: null, lastResult: `Error: ${problem.message}` },
+    });
+    if (settled.kind === 'settled') await undeliver(deps, settled);
+  };
+  await end().catch(() => deps.endLater(input.runId, end));
   throw problem;
 }
 

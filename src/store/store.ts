@@ -146,6 +146,8 @@ export type UpdateOutcome =
 /** Of sessions: a conversation, or a task's isolated run. */
 export type SessionOwner = { id: string; kind: 'conversation' | 'run' };
 
+export type Unforgotten = SessionOwner & { sessionIds: string[] };
+
 export type ListInput = { limit: number; cursor: string | null };
 
 export interface Store {
@@ -204,10 +206,10 @@ export interface Store {
   deleteConversation(id: string): Promise<DeleteOutcome>;
   /** The sessions on record for a conversation or, of an isolated run, for the run. */
   listSessions(ownerId: string): Promise<string[]>;
-  /** Their transcripts are gone. */
-  forgetSessions(ownerId: string): Promise<void>;
+  /** Their transcripts are gone. Another owner may have come to the name meanwhile, with sessions of its own. */
+  forgetSessions(ownerId: string, sessionIds: string[]): Promise<void>;
   /** Deleted conversations, and isolated runs that are over, whose transcripts may still be there. */
-  listUnforgotten(): Promise<SessionOwner[]>;
+  listUnforgotten(): Promise<Unforgotten[]>;
 
   /** Fails on a duplicate id. With `createConversation`, a conversation that is not there is made. */
   insertTask(input: { task: Task; createConversation: boolean; at: string }): Promise<InsertOutcome>;

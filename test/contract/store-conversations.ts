@@ -163,10 +163,12 @@ export function storeConversations(open: OpenStore): void {
       const first = await store.deleteConversation(conversation.id);
       expect(first).toMatchObject({ kind: 'deleted', sessionIds: expect.arrayContaining(['session-begun']) });
       expect(await store.getConversation(conversation.id)).toBeNull();
-      expect(await store.listUnforgotten()).toEqual([{ id: conversation.id, kind: 'conversation' }]);
+      expect(await store.listUnforgotten()).toEqual([
+        { id: conversation.id, kind: 'conversation', sessionIds: await store.listSessions(conversation.id) },
+      ]);
       expect(await store.deleteConversation(conversation.id)).toEqual(first);
 
-      await store.forgetSessions(conversation.id);
+      await store.forgetSessions(conversation.id, await store.listSessions(conversation.id));
       expect(await store.deleteConversation(conversation.id)).toEqual({ kind: 'not_found' });
       expect(await store.listUnforgotten()).toEqual([]);
       expect(await store.deleteConversation(other.conversation.id)).toMatchObject({ kind: 'deleted' });

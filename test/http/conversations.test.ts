@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { expectProblem, startApp, type TestApp } from '../support/http-app.ts';
+import { makeTask, minutely } from '../support/http-tasks.ts';
 import { tick } from '../support/store-inputs.ts';
 
 const idList = z.looseObject({
@@ -16,6 +17,13 @@ const timeList = z.looseObject({ messages: z.array(z.looseObject({ created_at: z
 
 async function begin(app: TestApp, message = 'x'): Promise<string> {
   return String((await app.post('/chat', { message })).body.conversation_id);
+}
+
+/** The one conversation whose id can come again. Returns its session. */
+async function beginTeam(app: TestApp): Promise<unknown> {
+  const { id } = await makeTask(app, { ...minutely, context_mode: 'group', conversation_id: 'team' });
+  await app.post('/task/trigger', { task_id: id });
+  return (await app.send('/chat/team')).body.session_id;
 }
 
 describe('GET /chat', () => {
@@ -230,6 +238,24 @@ describe('DELETE /chat/:id', () => {
     expect([...app.agent.forgotten].sort()).toEqual([String(first.body.session_id), taken, begun].sort());
   });
 
+  it('knows the sessions of a conversation that took its name meanwhile, for when that is deleted', async () => {
+    await using app = await startApp();
+    const before = await beginTeam(app);
+    const [reached, released] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    app.agent.beforeForget = () => {
+      reached.resolve();
+      return released.promise;
+    };
+    const deleted = app.delete('/chat/team');
+    await reached.promise;
+    const after = await beginTeam(app);
+    released.resolve();
+    expect((await deleted).status).toBe(204);
+    expect(app.agent.forgotten).toEqual([before]);
+    expect((await app.delete('/chat/team')).status).toBe(204);
+    expect(app.agent.forgotten).toEqual([before, after]);
+  });
+
   it('is finished at the next start, where the server died before the transcripts were gone', async () => {
     await using app = await startApp();
     const [first, kept] = [await app.post('/chat', { message: 'x' }), await app.post('/chat', { message: 'y' })];
@@ -239,6 +265,25 @@ describe('DELETE /chat/:id', () => {
     await app.finishDeletions();
     expect(app.agent.forgotten).toEqual([first.body.session_id]);
     expect((await app.send(`/chat/${String(kept.body.conversation_id)}`)).status).toBe(200);
+  });
+
+  it('is finished at a start without touching a conversation that took its name meanwhile', async () => {
+    await using app = await startApp();
+    const first = await app.post('/chat', { message: 'x' });
+    const before = await beginTeam(app);
+    for (const id of [String(first.body.conversation_id), 'team']) await app.store.deleteConversation(id);
+    const [reached, released] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    app.agent.beforeForget = () => {
+      reached.resolve();
+      return released.promise;
+    };
+    const finished = app.finishDeletions();
+    await reached.promise;
+    const after = await beginTeam(app);
+    released.resolve();
+    await finished;
+    expect([...app.agent.forgotten].sort()).toEqual([first.body.session_id, before].sort());
+    expect(await app.store.listSessions('team')).toEqual([after]);
   });
 
   it('that cannot be finished at a start is tried at the next, and stops neither', async () => {

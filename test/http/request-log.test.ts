@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { collect } from '../support/frames.ts';
-import { startApp } from '../support/http-app.ts';
+import { expectProblem, startApp } from '../support/http-app.ts';
 import { makeClock } from '../support/http-clock.ts';
+import { withStart } from '../support/http-instance.ts';
 import { makeTask, objectOf, soon } from '../support/http-tasks.ts';
 
 const withId = (id: string) => ({ 'x-request-id': id });
@@ -128,6 +129,25 @@ describe('the request log', () => {
     const line = await app.requestLine(requestId);
     expect(line).toMatchObject({ status: 200, run_status: 'success', run_id: expect.stringMatching(/^run-/) });
     expect(line).not.toHaveProperty('client_gone');
+  });
+
+  it('has its line for a stream that is refused though its run has begun', async () => {
+    await using app = await startApp({
+      operations: (real) =>
+        withStart(real, async (input) => {
+          const run = await real.runs.start(input);
+          app.breakVolume();
+          return run;
+        }),
+    });
+    const hold = app.agent.hold();
+    const refused = await app.post('/chat', { message: 'x', stream: true }, withId('r6'));
+    const { conversationId, runId } = await hold.reached;
+    expectProblem(refused, 503, 'not_durable');
+    expect(refused.body.conversation_id).toBe(conversationId);
+    expect(await app.requestLine('r6')).toMatchObject({ status: 503, run_id: runId });
+    app.repairVolume();
+    hold.release();
   });
 
   it('says so when the client of a stream went away', async () => {

@@ -90,9 +90,45 @@ describe('a run whose end cannot be stored', () => {
     const next = await app.post('/chat', { message: 'y', conversation_id });
     expect(next.body).toMatchObject({ status: 'success', outbound_messages: [{ text: 'hi' }] });
   });
+
+  it('not even as failed, ends when the store takes it again, and its conversation goes on', async () => {
+    let isFull = false;
+    await using app = await startApp({
+      store: (real) => ({
+        ...real,
+        settleRun: (input) => (isFull ? Promise.reject(new Error('SQLITE_FULL')) : real.settleRun(input)),
+      }),
+    });
+    const { conversation_id } = (await app.post('/chat', { message: 'x' })).body;
+    isFull = true;
+    expectProblem(await app.post('/chat', { message: 'y', conversation_id }), 500, 'internal_error');
+    expectProblem(await app.post('/chat', { message: 'z', conversation_id }), 409, 'conversation_busy');
+    isFull = false;
+    await expect.poll(async () => (await app.send(`/chat/${conversation_id}`)).body.status).toBe('idle');
+    expect(app.onVolume("select status from runs where status <> 'success'")).toEqual([{ status: 'error' }]);
+    expect((await app.post('/chat', { message: 'z', conversation_id })).status).toBe(200);
+  });
 });
 
 describe('a request that could not be made durable', () => {
+  it('nor withdrawn at once, is withdrawn when the store takes that, and its conversation goes on', async () => {
+    let isFull = false;
+    await using app = await startApp({
+      beforeSync: () => (isFull ? Promise.reject(new Error('ENOSPC')) : Promise.resolve()),
+      store: (real) => ({
+        ...real,
+        withdrawRun: (...run) => (isFull ? Promise.reject(new Error('SQLITE_FULL')) : real.withdrawRun(...run)),
+      }),
+    });
+    const { conversation_id } = (await app.post('/chat', { message: 'x' })).body;
+    isFull = true;
+    expectProblem(await app.post('/chat', { message: 'y', conversation_id }), 503, 'not_durable');
+    isFull = false;
+    await expect.poll(async () => (await app.send(`/chat/${conversation_id}`)).body.status).toBe('idle');
+    expect(app.onVolume("select count(*) as n from messages where content = 'y'")).toEqual([{ n: 0 }]);
+    expect((await app.post('/chat', { message: 'y', conversation_id })).status).toBe(200);
+  });
+
   it('is not on the volume either, though the sync of another had carried it there', async () => {
     const gate = makeGate();
     await using app = await startApp(gate);

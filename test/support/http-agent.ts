@@ -35,7 +35,7 @@ export class ScriptedAgent implements Agent {
   readonly forgotten: string[] = [];
   readonly archivesForgotten: string[] = [];
   /** Before a transcript is forgotten; what it throws leaves the transcript there. */
-  beforeForget: () => void = () => undefined;
+  beforeForget: (sessionId: string) => void | Promise<void> = () => undefined;
   healthy: AgentHealth = {
     ok: true,
     version: '1.0.0-scripted',
@@ -93,7 +93,7 @@ export class ScriptedAgent implements Agent {
   }
 
   async forget(sessionId: string): Promise<void> {
-    this.beforeForget();
+    await this.beforeForget(sessionId);
     this.forgotten.push(sessionId);
   }
 

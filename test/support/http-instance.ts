@@ -62,7 +62,7 @@ export type InstanceInput = {
 export type InstanceDeps = {
   agent: ScriptedAgent;
   store: Store;
-  volume: { status(): StoreHealth; sync(): Promise<void> };
+  volume: { status(): StoreHealth; sync(): Promise<void>; useIfOurs(work: () => Promise<void>): Promise<boolean> };
   useStore: UseStore;
   hold: () => () => Promise<void>;
   /** Without them there are none. */

@@ -86,6 +86,7 @@ const noVolume: Pick<InstanceDeps, 'volume' | 'useStore' | 'hold'> = {
       throw new Error('nobody asks for its health');
     },
     sync: async () => undefined,
+    useIfOurs: async () => true,
   },
   useStore: (_, work) => work(),
   hold: () => async () => undefined,

@@ -2,13 +2,12 @@
 
 import { z } from '@hono/zod-openapi';
 import { type ChatDeps, chat, type LiveChat } from '../../conversations/chat.ts';
-import { Problem } from '../../domain/problem.ts';
 import type { Log } from '../../lib/log.ts';
 import { toErrorFrame, toFrame } from '../chat-events.ts';
 import { type ChatLimits, chatRequest, toChatInput } from '../chat-request.ts';
 import { type AnswerView, chatResponse, toChatResponse } from '../chat-response.ts';
 import type { AppContext } from '../context.ts';
-import { toProblem, withConversation } from '../errors.ts';
+import { toProblem } from '../errors.ts';
 import { type App, addRoute, defineRoute, none } from '../route.ts';
 import { sseHeaders, sseStream } from '../sse.ts';
 
@@ -87,13 +86,9 @@ async function answerJson(
   { settings }: ChatRouteDeps,
   { run, view }: { run: LiveChat; view: AnswerView },
 ): Promise<Response> {
-  try {
-    const outcome = await run.outcome;
-    c.get('entry').runStatus = outcome.status;
-    return c.json(toChatResponse(outcome, { view, sessionEndMarker: settings.sessionEndMarker }));
-  } catch (error) {
-    throw error instanceof Problem ? withConversation(error, run.conversationId) : error;
-  }
+  const outcome = await run.outcome;
+  c.get('entry').runStatus = outcome.status;
+  return c.json(toChatResponse(outcome, { view, sessionEndMarker: settings.sessionEndMarker }));
 }
 
 function answerStream(

@@ -2,7 +2,7 @@
 
 import { type Kysely, sql, type Transaction } from 'kysely';
 import type { Conversation, Page } from '../../domain/conversation.ts';
-import type { DeleteOutcome, ListInput, SessionOwner } from '../store.ts';
+import type { DeleteOutcome, ListInput, Unforgotten } from '../store.ts';
 import { fromCursor, toPage } from './cursor.ts';
 import { toConversation } from './rows.ts';
 import { deleteRunLog } from './run-log.ts';
@@ -85,20 +85,31 @@ export async function listSessions(db: Kysely<Tables>, ownerId: string): Promise
   return rows.map((row) => row.session_id);
 }
 
-export async function forgetSessions(db: Kysely<Tables>, ownerId: string): Promise<void> {
-  await db.deleteFrom('sessions').where('owner_id', '=', ownerId).execute();
+export async function forgetSessions(trx: Transaction<Tables>, ownerId: string, sessionIds: string[]): Promise<void> {
+  for (const sessionId of sessionIds)
+    await trx.deleteFrom('sessions').where('owner_id', '=', ownerId).where('session_id', '=', sessionId).execute();
 }
 
-export async function listUnforgotten(db: Kysely<Tables>): Promise<SessionOwner[]> {
-  return db
+/** In one statement: what is found is nobody's, whatever comes to its owner's name later. */
+export async function listUnforgotten(db: Kysely<Tables>): Promise<Unforgotten[]> {
+  const rows = await db
     .selectFrom('sessions')
-    .select(['owner_id as id', 'owner_kind as kind'])
-    .distinct()
+    .select(['owner_id', 'owner_kind', 'session_id'])
     .where('owner_id', 'not in', (eb) => eb.selectFrom('conversations').select('conversations.id'))
     .where('owner_id', 'not in', (eb) =>
       eb.selectFrom('runs').select('runs.id').where('runs.status', '=', sql.lit('running')),
     )
     .execute();
+  const owners = Map.groupBy(rows, (row) => `${row.owner_kind} ${row.owner_id}`);
+  return [...owners.values()].flatMap(([first, ...others]) =>
+    first === undefined
+      ? []
+      : {
+          id: first.owner_id,
+          kind: first.owner_kind,
+          sessionIds: [first, ...others].map((row) => row.session_id),
+        },
+  );
 }
 
 /**

@@ -78,7 +78,7 @@ export function makeStore(source: StoreSource): Store {
     recentMessages: (input) => inOneView((trx) => recentMessages(trx, input)),
     deleteConversation: (id) => atomically((trx) => deleteConversation(trx, id)),
     listSessions: (ownerId) => query((db) => listSessions(db, ownerId)),
-    forgetSessions: (ownerId) => query((db) => forgetSessions(db, ownerId)),
+    forgetSessions: (ownerId, sessionIds) => atomically((trx) => forgetSessions(trx, ownerId, sessionIds)),
     listUnforgotten: () => query((db) => listUnforgotten(db)),
     insertTask: (input) => atomically((trx) => insertTask(trx, input)),
     withdrawTask: (input) => atomically((trx) => withdrawTask(trx, input)),
