@@ -56,7 +56,15 @@ export function makeFetch({ env, maxMessageBytes }: FetchInput): Fetch {
       request.on('error', reject);
       // Such as an upgrade that nobody asked for, which Node drops without an error.
       request.once('close', () => reject(new Error('the connection was closed without an answer')));
-      request.on('response', (incoming) => resolve(toResponse(incoming, maxMessageBytes)));
+      request.on('response', (incoming) => {
+        try {
+          resolve(toResponse(incoming, maxMessageBytes));
+        } catch (error) {
+          // Of a status that is none, such as 999. What is thrown in here ends the server.
+          reject(error);
+          incoming.destroy();
+        }
+      });
       request.end(typeof init.body === 'string' ? init.body : undefined);
     });
 }

@@ -116,6 +116,17 @@ it.each([
   else await expect(text).rejects.toThrow('too large');
 });
 
+it.each([0, 99, 600, 999])('an answer with the status %i, which is none, is an error', async (status) => {
+  const line = `HTTP/1.1 ${String(status).padStart(3, '0')} Odd`;
+  await using mcp = await script(
+    (_, { incoming }) => void incoming.socket.end(`${line}\r\ncontent-length: 2\r\n\r\nhi`),
+  );
+  const fetch = makeFetch({ env: {}, maxMessageBytes: 1_000 });
+
+  await expect(fetch(mcp.url)).rejects.toThrow('status');
+  await expect(connectBridged({ type: 'http', url: mcp.url })).rejects.toThrow('status');
+});
+
 it('an answer that nobody reads does no harm when it is given up', async () => {
   await using mcp = await script((_, { outgoing }) => void stream(outgoing).write('data: 1\n\n'));
   const fetch = makeFetch({ env: {}, maxMessageBytes: 1_000 });
