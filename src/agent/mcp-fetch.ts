@@ -16,7 +16,7 @@ export type Fetch = (url: string | URL, init?: RequestInit) => Promise<Response>
 export type FetchInput = {
   /** Has the proxy, if any. */
   env: Record<string, string>;
-  /** Of a stream, a line of it. */
+  /** Of a stream, an event of it. */
   maxMessageBytes: number;
 };
 
@@ -100,19 +100,30 @@ function toResponse(incoming: http.IncomingMessage, maxMessageBytes: number): Re
   return new Response(body, { status, headers });
 }
 
-const lineFeed = 0x0a;
-
-/** A message that never ends must not fill the memory. */
+/** A message that never ends must not fill the memory, be it one line or many. */
 function bound(input: { isStream: boolean; maxMessageBytes: number }): TransformStream<Uint8Array, Uint8Array> {
   let bytes = 0;
+  let last = Buffer.alloc(0);
   return new TransformStream({
     transform: (chunk, controller) => {
-      const lineEnd = input.isStream ? chunk.lastIndexOf(lineFeed) : -1;
-      bytes = lineEnd === -1 ? bytes + chunk.length : chunk.length - lineEnd - 1;
+      // The end of an event may come in two pieces.
+      const text = Buffer.concat([last, chunk]);
+      const end = input.isStream ? endOfEvents(text) : null;
+      bytes = end === null ? bytes + chunk.length : text.length - end;
+      last = text.subarray(-1);
       if (bytes > input.maxMessageBytes) throw new Error('the MCP server sent a message that is too large');
       controller.enqueue(chunk);
     },
   });
+}
+
+/** An event ends with an empty line. A line ends with CR, LF or both (HTML, 9.2.6). */
+const emptyLines = ['\n\n', '\n\r', '\r\r'];
+
+/** Where the last event of the text ends; null when none does. */
+function endOfEvents(text: Buffer): number | null {
+  const at = Math.max(...emptyLines.map((ends) => text.lastIndexOf(ends)));
+  return at === -1 ? null : at + 2;
 }
 
 export function isEventStream(contentType: string | null): boolean {

@@ -99,20 +99,32 @@ describe('the answer to a call', () => {
 });
 
 it.each([
-  ['a whole answer', json['content-type'], 1_001, false],
-  ['a whole answer that is small enough', json['content-type'], 1_000, true],
-  ['a line of a stream', 'text/event-stream', 1_001, false],
-  ['a line of a stream that is small enough', 'text/event-stream', 1_000, true],
-])('%s may be so large and no larger', async (_, type, bytes, isTaken) => {
-  const lines = type === 'text/event-stream' ? `${'-'.repeat(999)}\n`.repeat(3) : '';
-  await using mcp = await script((__, { outgoing }) => {
-    outgoing.writeHead(200, { 'content-type': type }).end(lines + '-'.repeat(bytes));
+  ['a whole answer', json['content-type'], ['-'.repeat(1_002)], false],
+  ['a whole answer that is small enough', json['content-type'], ['-'.repeat(1_001)], true],
+  ['a line of a stream', 'text/event-stream', ['-'.repeat(1_002)], false],
+  ['an event of many lines', 'text/event-stream', Array(101).fill('data: 123\n'), false],
+  ['a stream of events', 'text/event-stream', Array(10).fill(`${'-'.repeat(500)}\n${'-'.repeat(497)}\n\n`), true],
+  ['a stream whose lines end with CR and LF', 'text/event-stream', Array(10).fill(`${'-'.repeat(997)}\r\n\r\n`), true],
+  ['a stream whose lines end with CR', 'text/event-stream', Array(10).fill(`${'-'.repeat(998)}\r\r`), true],
+  [
+    'an event that ends in two pieces',
+    'text/event-stream',
+    Array(10)
+      .fill(['-'.repeat(999), '\n', '\n'])
+      .flat(),
+    true,
+  ],
+])('%s may be so large and no larger', async (_, type, pieces, isTaken) => {
+  await using mcp = await script(async (__, { outgoing }) => {
+    outgoing.writeHead(200, { 'content-type': type });
+    for (const piece of pieces) await new Promise((resolve) => outgoing.write(piece, resolve));
+    outgoing.end();
   });
-  const fetch = makeFetch({ env: {}, maxMessageBytes: 1_000 });
+  const fetch = makeFetch({ env: {}, maxMessageBytes: 1_001 });
 
   const text = fetch(mcp.url).then((response) => response.text());
 
-  if (isTaken) await expect(text).resolves.toHaveLength(lines.length + bytes);
+  if (isTaken) await expect(text).resolves.toBe(pieces.join(''));
   else await expect(text).rejects.toThrow('too large');
 });
 
