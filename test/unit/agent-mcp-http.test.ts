@@ -96,6 +96,56 @@ describe('the answer to a call', () => {
 
     await expect(bridged.client.callTool({ name: 'any' })).rejects.toThrow('ended before the answer');
   });
+
+  it('may come over the stream for what the server says by itself, after the call was only accepted', async () => {
+    const listening = Promise.withResolvers<ServerResponse>();
+    await using mcp = await script(async ({ method, id }, { outgoing, incoming }) => {
+      if (incoming.method === 'GET') listening.resolve(stream(outgoing));
+      if (incoming.method === 'GET') outgoing.flushHeaders();
+      if (method !== 'tools/call') return;
+      await new Promise((resolve) => outgoing.writeHead(202).end(resolve));
+      (await listening.promise).write(`data: ${JSON.stringify({ jsonrpc: '2.0', id, result: { content: [] } })}\n\n`);
+    });
+    await using bridged = await connectBridged({ type: 'http', url: mcp.url });
+    await listening.promise;
+    await bridged.client.listTools();
+
+    await expect(bridged.client.callTool({ name: 'any' })).resolves.toEqual({ content: [] });
+  });
+
+  it('is an error when the stream that takes the other up says nothing', async () => {
+    await using mcp = await script(({ method }, { outgoing, incoming }) => {
+      if (incoming.headers['last-event-id'] === 'event-1') stream(outgoing).end();
+      else if (method === 'tools/call') stream(outgoing).end('id: event-1\nretry: 10\ndata:\n\n');
+    });
+    await using bridged = await connectBridged({ type: 'http', url: mcp.url });
+
+    await expect(bridged.client.callTool({ name: 'any' })).rejects.toThrow('ended before the answer');
+  });
+
+  it.each(['\u0141', ' event-1'])('is an error when no header can ask for what follows on the event %j', async (id) => {
+    await using mcp = await script(({ method }, { outgoing }) => {
+      if (method === 'tools/call') stream(outgoing).end(`id: ${id}\nretry: 10\ndata:\n\n`);
+    });
+    await using bridged = await connectBridged({ type: 'http', url: mcp.url });
+
+    await expect(bridged.client.callTool({ name: 'any' })).rejects.toThrow('ended before the answer');
+  });
+
+  it.each([
+    ['the call is only accepted', 202, json, ''],
+    ['no message comes back', 200, json, '[]'],
+    ['the answer to something else comes back', 200, json, '{"jsonrpc":"2.0","id":"other","result":{}}'],
+    ['a stream without a body comes back', 200, { 'content-type': 'text/event-stream', 'content-length': '0' }, ''],
+  ])('is an error when %s', async (_, status, headers, body) => {
+    await using mcp = await script(({ method }, { outgoing }) => {
+      if (method === 'tools/call') outgoing.writeHead(status, headers).end(body);
+    });
+    await using bridged = await connectBridged({ type: 'http', url: mcp.url });
+
+    await expect(bridged.client.callTool({ name: 'any' })).rejects.toThrow('ended before the answer');
+    await expect(bridged.client.listTools()).resolves.toEqual({ tools: [] });
+  });
 });
 
 it.each([
