@@ -13,6 +13,12 @@ import { decideProxy } from './gateway/proxy.ts';
 
 export type Fetch = (url: string | URL, init?: RequestInit) => Promise<Response>;
 
+export type McpFetch = {
+  fetch: Fetch;
+  /** Ends the connections, also those of answers that nobody reads. */
+  disconnect(): void;
+};
+
 export type FetchInput = {
   /** Has the proxy, if any. */
   env: Record<string, string>;
@@ -26,7 +32,7 @@ const maxIdleMs = 4_000;
 /** A peer that is gone without a word is found out; and what is between must not forget a connection in a long call. */
 const probeMs = 30_000;
 
-export function makeFetch({ env, maxMessageBytes }: FetchInput): Fetch {
+export function makeFetch({ env, maxMessageBytes }: FetchInput): McpFetch {
   const agents = new Map<string, http.Agent>();
   let lastUsedMs = 0;
 
@@ -39,7 +45,7 @@ export function makeFetch({ env, maxMessageBytes }: FetchInput): Fetch {
     return agent;
   }
 
-  return (input, init = {}) =>
+  const fetch: Fetch = (input, init = {}) =>
     new Promise((resolve, reject) => {
       const url = new URL(input);
       const headers = new Headers(init.headers);
@@ -67,6 +73,11 @@ export function makeFetch({ env, maxMessageBytes }: FetchInput): Fetch {
       });
       request.end(typeof init.body === 'string' ? init.body : undefined);
     });
+
+  const disconnect = () => {
+    for (const agent of agents.values()) agent.destroy();
+  };
+  return { fetch, disconnect };
 }
 
 function makeAgent(url: URL, env: Record<string, string>): http.Agent {

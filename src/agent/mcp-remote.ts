@@ -1,6 +1,6 @@
 /** How an MCP server outside of this process is reached, and what of it is not to be told. */
 
-import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js';
+import { SSEClientTransport, type SSEClientTransportOptions } from '@modelcontextprotocol/sdk/client/sse.js';
 import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js';
 import type { McpServer } from '../domain/run.ts';
 import { McpChild } from './mcp-child.ts';
@@ -31,10 +31,25 @@ export function makeRemote(server: McpServer, deps: RemoteDeps): Transport {
     return new McpChild({ command, args, env: whole, cwd: deps.cwd, prefix, maxMessageBytes });
   }
   const { url, headers = {} } = server;
-  const fetch = makeFetch({ env: deps.env, maxMessageBytes });
+  const { fetch, disconnect } = makeFetch({ env: deps.env, maxMessageBytes });
   return server.type === 'http'
     ? new McpHttp({ url, headers, fetch, connectMs: deps.connectMs })
-    : new SSEClientTransport(new URL(url), { requestInit: { headers }, fetch });
+    : new McpSse(new URL(url), { requestInit: { headers }, fetch, disconnect });
+}
+
+/** The library's, which leaves an answer that is no stream unread, and its connection open. */
+class McpSse extends SSEClientTransport {
+  readonly #disconnect: () => void;
+
+  constructor(url: URL, { disconnect, ...options }: SSEClientTransportOptions & { disconnect: () => void }) {
+    super(url, options);
+    this.#disconnect = disconnect;
+  }
+
+  override async close(): Promise<void> {
+    await super.close();
+    this.#disconnect();
+  }
 }
 
 /** Shorter values, such as `true`, are no secrets, and their like is in any text. */

@@ -3,7 +3,7 @@
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
 import { describe, expect, it } from 'vitest';
 import { makeFetch } from '../../src/agent/mcp-fetch.ts';
-import { connectBridged } from '../support/agent-mcp-client.ts';
+import { bridge, connectBridged, initialize, rawClient } from '../support/agent-mcp-client.ts';
 import { listen, serveFull } from '../support/agent-mcp-full.ts';
 
 const json = { 'content-type': 'application/json' };
@@ -170,7 +170,7 @@ it.each([
     for (const piece of pieces) await new Promise((resolve) => outgoing.write(piece, resolve));
     outgoing.end();
   });
-  const fetch = makeFetch({ env: {}, maxMessageBytes: 1_001 });
+  const { fetch } = makeFetch({ env: {}, maxMessageBytes: 1_001 });
 
   const text = fetch(mcp.url).then((response) => response.text());
 
@@ -183,7 +183,7 @@ it.each([0, 99, 600, 999])('an answer with the status %i, which is none, is an e
   await using mcp = await script(
     (_, { incoming }) => void incoming.socket.end(`${line}\r\ncontent-length: 2\r\n\r\nhi`),
   );
-  const fetch = makeFetch({ env: {}, maxMessageBytes: 1_000 });
+  const { fetch } = makeFetch({ env: {}, maxMessageBytes: 1_000 });
 
   await expect(fetch(mcp.url)).rejects.toThrow('status');
   await expect(connectBridged({ type: 'http', url: mcp.url })).rejects.toThrow('status');
@@ -191,7 +191,7 @@ it.each([0, 99, 600, 999])('an answer with the status %i, which is none, is an e
 
 it('an answer that nobody reads does no harm when it is given up', async () => {
   await using mcp = await script((_, { outgoing }) => void stream(outgoing).write('data: 1\n\n'));
-  const fetch = makeFetch({ env: {}, maxMessageBytes: 1_000 });
+  const { fetch } = makeFetch({ env: {}, maxMessageBytes: 1_000 });
   const [unread, cancelled] = [new AbortController(), new AbortController()];
 
   await fetch(mcp.url, { signal: unread.signal });
@@ -201,6 +201,25 @@ it('an answer that nobody reads does no harm when it is given up', async () => {
   cancelled.abort();
 
   await expect(fetch(mcp.url, { signal: unread.signal })).rejects.toThrow('abort');
+});
+
+it.each([
+  ['the wrong status', 404, 'text/event-stream'],
+  ['the wrong type', 200, 'text/html'],
+])('of an SSE server that answers without end and with %s no connection is left', async (_, status, type) => {
+  const closed = Promise.withResolvers<void>();
+  await using mcp = await script((__, { outgoing }) => {
+    outgoing.on('close', closed.resolve);
+    outgoing.writeHead(status, { 'content-type': type }).write('1');
+  });
+  await using bridged = await bridge({ type: 'sse', url: mcp.url });
+  const client = rawClient(bridged.transport);
+  await client.send({ ...initialize, id: 0 });
+  await client.answer(0);
+
+  await bridged.bridge.close();
+
+  await closed.promise;
 });
 
 describe('a session that the server has forgotten', () => {
