@@ -55,11 +55,34 @@ class McpSse extends SSEClientTransport {
 /** Shorter values, such as `true`, are no secrets, and their like is in any text. */
 const minSecret = 6;
 
+/** No word is as long, and a part of a path that is may be what opens it. */
+const minSecretInPath = 16;
+
 /** A server that repeats what it was sent when it refuses it is no reason to pass it on. */
 export function withoutSecrets(server: McpServer, text: string): string {
+  return (
+    secretsOf(server)
+      .filter((value) => value.length >= minSecret)
+      // One may begin as another does, of which the rest would stay.
+      .toSorted((a, b) => b.length - a.length)
+      .reduce((rest, secret) => rest.replaceAll(secret, '[secret]'), text)
+  );
+}
+
+function secretsOf(server: McpServer): string[] {
   const values = Object.values((server.type === 'stdio' ? server.env : server.headers) ?? {});
-  return values
-    .flatMap((value) => [value, ...value.split(/\s+/)])
-    .filter((value) => value.length >= minSecret)
-    .reduce((rest, secret) => rest.replaceAll(secret, '[secret]'), text);
+  return [
+    ...values.flatMap((value) => [value, ...value.split(/\s+/)]),
+    ...(server.type === 'stdio' ? [] : secretsOfUrl(new URL(server.url))),
+  ];
+}
+
+/** Of what is asked for, as it is sent and as it reads. */
+function secretsOfUrl({ pathname, search, searchParams }: URL): string[] {
+  const sent = search
+    .slice(1)
+    .split('&')
+    .map((pair) => pair.slice(pair.indexOf('=') + 1));
+  const parts = pathname.split('/').filter((part) => part.length >= minSecretInPath);
+  return [search, ...sent, ...searchParams.values(), ...parts];
 }
