@@ -28,12 +28,23 @@ export type InstallDeps = {
 };
 
 /** One at a time. */
-export async function installSkills({ memoryDir, betweenStarts, log, ...dirs }: InstallDeps): Promise<void> {
+export async function installSkills({
+  memoryDir,
+  betweenStarts: holdStarts,
+  log,
+  ...dirs
+}: InstallDeps): Promise<void> {
   const place = placeIn(memoryDir);
   const sources = makeSources({ ...dirs, userDir: place.userDir });
   await mkdir(place.setsDir, { recursive: true });
   await mkdir(place.userDir, { recursive: true });
   await requireHere(memoryDir, place);
+  const betweenStarts = <T>(work: () => Promise<T>): Promise<T> =>
+    holdStarts(async () => {
+      // An agent can be at work meanwhile.
+      await requireHere(memoryDir, place);
+      return await work();
+    });
 
   const adoptions: Adoptions = { names: [], warnings: [], stuck: new Set() };
   let isInstalled = false;

@@ -192,6 +192,31 @@ test('a file that the agent leaves among the skills takes the place of none else
   expect((await folders.skills.read()).builtIn).toEqual(['notes']);
 });
 
+test('nor does it when the agent leads them elsewhere in the middle of a reload', async () => {
+  let lead: () => void = () => undefined;
+  const folders = makeSkillFolders({
+    betweenStarts: (work) => {
+      lead();
+      return work();
+    },
+  });
+  await folders.skills.reload();
+  const elsewhere = join(folders.memoryDir, '../elsewhere');
+  mkdirSync(elsewhere);
+  writeFileSync(join(elsewhere, 'messages.db'), 'all that was said');
+  writeFileSync(join(folders.dirs.user, 'messages.db'), 'a file that is to be replaced');
+  folders.write('run_time', 'messages.db', 'planted');
+  lead = () => {
+    rmSync(folders.dirs.user, { recursive: true });
+    symlinkSync(elsewhere, folders.dirs.user);
+  };
+
+  await expect(folders.skills.reload()).rejects.toMatchObject({ code: 'skills_failed' });
+
+  expect(readdirSync(elsewhere)).toEqual(['messages.db']);
+  expect(readFileSync(join(elsewhere, 'messages.db'), 'utf8')).toBe('all that was said');
+});
+
 test('nothing is removed where the agent has led the sets', async () => {
   const folders = makeSkillFolders();
   await folders.skills.reload();
