@@ -13,10 +13,16 @@ import { decideProxy } from './gateway/proxy.ts';
 
 export type Fetch = (url: string | URL, init?: RequestInit) => Promise<Response>;
 
+export type McpFetch = {
+  fetch: Fetch;
+  /** Ends the connections, also those of answers that nobody reads. */
+  disconnect(): void;
+};
+
 export type FetchInput = {
   /** Has the proxy, if any. */
   env: Record<string, string>;
-  /** Of a stream, a line of it. */
+  /** Of a stream, an event of it. */
   maxMessageBytes: number;
 };
 
@@ -26,7 +32,7 @@ const maxIdleMs = 4_000;
 /** A peer that is gone without a word is found out; and what is between must not forget a connection in a long call. */
 const probeMs = 30_000;
 
-export function makeFetch({ env, maxMessageBytes }: FetchInput): Fetch {
+export function makeFetch({ env, maxMessageBytes }: FetchInput): McpFetch {
   const agents = new Map<string, http.Agent>();
   let lastUsedMs = 0;
 
@@ -39,7 +45,7 @@ export function makeFetch({ env, maxMessageBytes }: FetchInput): Fetch {
     return agent;
   }
 
-  return (input, init = {}) =>
+  const fetch: Fetch = (input, init = {}) =>
     new Promise((resolve, reject) => {
       const url = new URL(input);
       const headers = new Headers(init.headers);
@@ -56,9 +62,22 @@ export function makeFetch({ env, maxMessageBytes }: FetchInput): Fetch {
       request.on('error', reject);
       // Such as an upgrade that nobody asked for, which Node drops without an error.
       request.once('close', () => reject(new Error('the connection was closed without an answer')));
-      request.on('response', (incoming) => resolve(toResponse(incoming, maxMessageBytes)));
+      request.on('response', (incoming) => {
+        try {
+          resolve(toResponse(incoming, maxMessageBytes));
+        } catch (error) {
+          // Of a status that is none, such as 999. What is thrown in here ends the server.
+          reject(error);
+          incoming.destroy();
+        }
+      });
       request.end(typeof init.body === 'string' ? init.body : undefined);
     });
+
+  const disconnect = () => {
+    for (const agent of agents.values()) agent.destroy();
+  };
+  return { fetch, disconnect };
 }
 
 function makeAgent(url: URL, env: Record<string, string>): http.Agent {
@@ -92,19 +111,30 @@ function toResponse(incoming: http.IncomingMessage, maxMessageBytes: number): Re
   return new Response(body, { status, headers });
 }
 
-const lineFeed = 0x0a;
-
-/** A message that never ends must not fill the memory. */
+/** A message that never ends must not fill the memory, be it one line or many. */
 function bound(input: { isStream: boolean; maxMessageBytes: number }): TransformStream<Uint8Array, Uint8Array> {
   let bytes = 0;
+  let last = Buffer.alloc(0);
   return new TransformStream({
     transform: (chunk, controller) => {
-      const lineEnd = input.isStream ? chunk.lastIndexOf(lineFeed) : -1;
-      bytes = lineEnd === -1 ? bytes + chunk.length : chunk.length - lineEnd - 1;
+      // The end of an event may come in two pieces.
+      const text = Buffer.concat([last, chunk]);
+      const end = input.isStream ? endOfEvents(text) : null;
+      bytes = end === null ? bytes + chunk.length : text.length - end;
+      last = text.subarray(-1);
       if (bytes > input.maxMessageBytes) throw new Error('the MCP server sent a message that is too large');
       controller.enqueue(chunk);
     },
   });
+}
+
+/** An event ends with an empty line. A line ends with CR, LF or both (HTML, 9.2.6). */
+const emptyLines = ['\n\n', '\n\r', '\r\r'];
+
+/** Where the last event of the text ends; null when none does. */
+function endOfEvents(text: Buffer): number | null {
+  const at = Math.max(...emptyLines.map((ends) => text.lastIndexOf(ends)));
+  return at === -1 ? null : at + 2;
 }
 
 export function isEventStream(contentType: string | null): boolean {

@@ -40,6 +40,10 @@ export class McpHttp implements Transport {
   #isClosed = false;
   /** Of requests whose answer comes over a stream that can be taken up again: the last event of it. */
   readonly #resumable = new Map<RequestId, string>();
+  /** Requests whose answer comes later, over a stream, until that is known of them where they were sent. */
+  readonly #streamed = new Set<RequestId>();
+  /** Whether the server has a stream for what it says by itself. */
+  #tells = false;
 
   constructor(input: McpHttpInput) {
     this.#input = input;
@@ -85,8 +89,14 @@ export class McpHttp implements Transport {
 
   async #post(link: StreamableHTTPClientTransport, message: JSONRPCMessage): Promise<void> {
     const id = 'id' in message && 'method' in message ? message.id : null;
-    const onresumptiontoken = (token: string) => id !== null && this.#resumable.set(id, token);
+    const onresumptiontoken = (token: string) => {
+      if (id === null) return;
+      if (isHeaderValue(token)) this.#resumable.set(id, token);
+      else this.#resumable.delete(id);
+    };
     await link.send(message, { onresumptiontoken });
+    // What there was has been taken in: if the answer was not in it, none can come.
+    if (id !== null && !this.#streamed.delete(id)) this.#lose(id);
   }
 
   async #renew(old: StreamableHTTPClientTransport): Promise<void> {
@@ -140,24 +150,25 @@ export class McpHttp implements Transport {
 
   readonly #fetch: Fetch = async (url, init = {}) => {
     const token = new Headers(init.headers).get('last-event-id');
-    const taken = [...this.#resumable].find((entry) => entry[1] === token)?.[0];
+    const taken = [...this.#resumable].find((entry) => entry[1] === token);
     if (taken !== undefined) return await this.#takeUp(taken, url, init);
     const response = await this.#input.fetch(url, init);
+    const isStream = response.body !== null && isEventStream(response.headers.get('content-type'));
+    if (init.method === 'GET' && response.ok && isStream) this.#tells = true;
     const id = typeof init.body === 'string' ? requestIdOf(init.body) : undefined;
-    if (id === undefined || response.body === null || !isEventStream(response.headers.get('content-type')))
-      return response;
-    // However it ends. What was in it is first taken in by its reader.
-    const end = () => void setImmediate(() => this.#resumable.has(id) || this.#lose(id));
-    const body = response.body.pipeThrough(new TransformStream({ flush: end, cancel: end }));
-    return new Response(body, { status: response.status, headers: response.headers });
+    if (id === undefined) return response;
+    // Against the protocol, but some answer over that other stream.
+    if (isStream || (response.status === 202 && this.#tells)) this.#streamed.add(id);
+    return isStream ? watched(response, () => this.#resumable.has(id) || this.#lose(id)) : response;
   };
 
   /** The library tries again; who asked has waited long enough. */
-  async #takeUp(id: RequestId, url: string | URL, init: RequestInit): Promise<Response> {
+  async #takeUp([id, token]: [RequestId, string], url: string | URL, init: RequestInit): Promise<Response> {
     try {
       const response = await this.#input.fetch(url, init);
       if (!response.ok) this.#lose(id);
-      return response;
+      // Without another event in it the library does not know any more what to take up.
+      return watched(response, () => this.#resumable.get(id) !== token || this.#lose(id));
     } catch (error) {
       this.#lose(id);
       throw error;
@@ -168,6 +179,22 @@ export class McpHttp implements Transport {
     this.#resumable.delete(id);
     const message = 'the connection to the MCP server ended before the answer';
     this.onmessage?.({ jsonrpc: '2.0', id, error: { code: ErrorCode.ConnectionClosed, message } });
+  }
+}
+
+/** `onEnd`: however it ends. What was in it is first taken in by its reader. */
+function watched(response: Response, onEnd: () => void): Response {
+  const end = () => void setImmediate(onEnd);
+  const body = response.body?.pipeThrough(new TransformStream({ flush: end, cancel: end })) ?? null;
+  return new Response(body, { status: response.status, headers: response.headers });
+}
+
+/** What a header does not carry as it is cannot be asked for. */
+function isHeaderValue(text: string): boolean {
+  try {
+    return new Headers({ 'last-event-id': text }).get('last-event-id') === text;
+  } catch {
+    return false;
   }
 }
 

@@ -9,8 +9,8 @@
  * at most. A reload that fails or is cut off leaves the set that was installed or the new one; the next goes on.
  */
 
-import { mkdir } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { lstat, mkdir, realpath } from 'node:fs/promises';
+import { dirname, sep } from 'node:path';
 import type { Log } from '../lib/log.ts';
 import { type Adoptions, adopt } from './adopt.ts';
 import { findMade, type Survey } from './find-made.ts';
@@ -28,11 +28,23 @@ export type InstallDeps = {
 };
 
 /** One at a time. */
-export async function installSkills({ memoryDir, betweenStarts, log, ...dirs }: InstallDeps): Promise<void> {
+export async function installSkills({
+  memoryDir,
+  betweenStarts: holdStarts,
+  log,
+  ...dirs
+}: InstallDeps): Promise<void> {
   const place = placeIn(memoryDir);
   const sources = makeSources({ ...dirs, userDir: place.userDir });
   await mkdir(place.setsDir, { recursive: true });
   await mkdir(place.userDir, { recursive: true });
+  await requireHere(memoryDir, place);
+  const betweenStarts = <T>(work: () => Promise<T>): Promise<T> =>
+    holdStarts(async () => {
+      // An agent can be at work meanwhile.
+      await requireHere(memoryDir, place);
+      return await work();
+    });
 
   const adoptions: Adoptions = { names: [], warnings: [], stuck: new Set() };
   let isInstalled = false;
@@ -53,6 +65,17 @@ export async function installSkills({ memoryDir, betweenStarts, log, ...dirs }: 
     }
   }
   if (adoptions.names.length > 0) log.info({ skills: adoptions.names }, "the agent's own skills are kept");
+}
+
+/** The server writes where the agent may not: a link that the agent has made must not lead there what it puts among the skills. */
+async function requireHere(memoryDir: string, { setsDir, userDir }: Place): Promise<void> {
+  const [memory, user] = await Promise.all([realpath(memoryDir), realpath(userDir)]);
+  if (!user.startsWith(memory + sep))
+    throw new Error(
+      `MEMORY_DIR/skills is a link that leads out of MEMORY_DIR, to ${user}; replace it by a folder, or mount one there`,
+    );
+  if ((await lstat(setsDir)).isSymbolicLink())
+    throw new Error('MEMORY_DIR/.claude/skill-sets is a link; remove it, the server makes a folder there');
 }
 
 async function hasChanged(place: Place, survey: Survey, { stuck }: Adoptions): Promise<boolean> {

@@ -24,11 +24,11 @@ const maxPromptCharacters = 80;
 export function describeTask(task: ToolTask, now: string): string {
   const { id, status, scheduleType, scheduleValue, timezone, contextMode, conversationId, lastRun, lastStatus } = task;
   return [
-    id,
+    oneLine(id),
     status,
     `${scheduleType} "${oneLine(scheduleValue)}"${scheduleType === 'interval' ? '' : ` ${timezone}`}`,
     ...(status === 'active' ? [describeNextRun(task, now)] : []),
-    conversationId === null ? contextMode : `${contextMode}, ${conversationId}`,
+    conversationId === null ? contextMode : `${contextMode}, ${oneLine(conversationId)}`,
     lastRun === null
       ? 'has not run yet'
       : `last run ${toSeconds(lastRun)}${lastStatus === null ? '' : ` ${lastStatus}`}`,

@@ -190,6 +190,28 @@ describe('a server that cannot be had', () => {
     await isRefused({ type: 'stdio', command, args, env: { KEY: secret } }, said);
   });
 
+  it.each([
+    [
+      'its query',
+      '/mcp?key=open%20sesame-1&a=1',
+      { status: 404, body: 'no ?key=open%20sesame-1&a=1: not open sesame-1' },
+    ],
+    ['its path', '/s/open-sesame-of-long-ago/mcp', { status: 404, body: 'Cannot POST /s/open-sesame-of-long-ago/mcp' }],
+    ['two headers, one of which begins as the other', '/mcp', { status: 401, body: 'who is 0123456/open-sesame?' }],
+  ])('does not tell the secret of %s', async (_, path, { status, body }) => {
+    const { url, stop } = await respond(status, 'text/plain', body)();
+    const headers = { 'x-user': '0123456', 'x-key': '0123456/open-sesame' };
+    await using bridged = await bridge({ type: 'http', url: new URL(path, url).href, headers });
+    const client = rawClient(bridged.transport);
+
+    await client.send({ ...initialize, id: 0 });
+    const refused = await client.answer(0);
+
+    expect(JSON.stringify(refused)).toContain('[secret]');
+    expect(JSON.stringify([refused, bridged.log])).not.toMatch(/sesame/);
+    stop();
+  });
+
   it('was never asked', async () => {
     const { transport, ...bridged } = await bridge({ type: 'stdio', command: '/nowhere/no-such-program' });
     await bridged.bridge.close();

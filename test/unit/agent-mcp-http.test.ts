@@ -3,7 +3,7 @@
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
 import { describe, expect, it } from 'vitest';
 import { makeFetch } from '../../src/agent/mcp-fetch.ts';
-import { connectBridged } from '../support/agent-mcp-client.ts';
+import { bridge, connectBridged, initialize, rawClient } from '../support/agent-mcp-client.ts';
 import { listen, serveFull } from '../support/agent-mcp-full.ts';
 
 const json = { 'content-type': 'application/json' };
@@ -96,29 +96,102 @@ describe('the answer to a call', () => {
 
     await expect(bridged.client.callTool({ name: 'any' })).rejects.toThrow('ended before the answer');
   });
+
+  it('may come over the stream for what the server says by itself, after the call was only accepted', async () => {
+    const listening = Promise.withResolvers<ServerResponse>();
+    await using mcp = await script(async ({ method, id }, { outgoing, incoming }) => {
+      if (incoming.method === 'GET') listening.resolve(stream(outgoing));
+      if (incoming.method === 'GET') outgoing.flushHeaders();
+      if (method !== 'tools/call') return;
+      await new Promise((resolve) => outgoing.writeHead(202).end(resolve));
+      (await listening.promise).write(`data: ${JSON.stringify({ jsonrpc: '2.0', id, result: { content: [] } })}\n\n`);
+    });
+    await using bridged = await connectBridged({ type: 'http', url: mcp.url });
+    await listening.promise;
+    await bridged.client.listTools();
+
+    await expect(bridged.client.callTool({ name: 'any' })).resolves.toEqual({ content: [] });
+  });
+
+  it('is an error when the stream that takes the other up says nothing', async () => {
+    await using mcp = await script(({ method }, { outgoing, incoming }) => {
+      if (incoming.headers['last-event-id'] === 'event-1') stream(outgoing).end();
+      else if (method === 'tools/call') stream(outgoing).end('id: event-1\nretry: 10\ndata:\n\n');
+    });
+    await using bridged = await connectBridged({ type: 'http', url: mcp.url });
+
+    await expect(bridged.client.callTool({ name: 'any' })).rejects.toThrow('ended before the answer');
+  });
+
+  it.each(['\u0141', ' event-1'])('is an error when no header can ask for what follows on the event %j', async (id) => {
+    await using mcp = await script(({ method }, { outgoing }) => {
+      if (method === 'tools/call') stream(outgoing).end(`id: ${id}\nretry: 10\ndata:\n\n`);
+    });
+    await using bridged = await connectBridged({ type: 'http', url: mcp.url });
+
+    await expect(bridged.client.callTool({ name: 'any' })).rejects.toThrow('ended before the answer');
+  });
+
+  it.each([
+    ['the call is only accepted', 202, json, ''],
+    ['no message comes back', 200, json, '[]'],
+    ['the answer to something else comes back', 200, json, '{"jsonrpc":"2.0","id":"other","result":{}}'],
+    ['a stream without a body comes back', 200, { 'content-type': 'text/event-stream', 'content-length': '0' }, ''],
+  ])('is an error when %s', async (_, status, headers, body) => {
+    await using mcp = await script(({ method }, { outgoing }) => {
+      if (method === 'tools/call') outgoing.writeHead(status, headers).end(body);
+    });
+    await using bridged = await connectBridged({ type: 'http', url: mcp.url });
+
+    await expect(bridged.client.callTool({ name: 'any' })).rejects.toThrow('ended before the answer');
+    await expect(bridged.client.listTools()).resolves.toEqual({ tools: [] });
+  });
 });
 
 it.each([
-  ['a whole answer', json['content-type'], 1_001, false],
-  ['a whole answer that is small enough', json['content-type'], 1_000, true],
-  ['a line of a stream', 'text/event-stream', 1_001, false],
-  ['a line of a stream that is small enough', 'text/event-stream', 1_000, true],
-])('%s may be so large and no larger', async (_, type, bytes, isTaken) => {
-  const lines = type === 'text/event-stream' ? `${'-'.repeat(999)}\n`.repeat(3) : '';
-  await using mcp = await script((__, { outgoing }) => {
-    outgoing.writeHead(200, { 'content-type': type }).end(lines + '-'.repeat(bytes));
+  ['a whole answer', json['content-type'], ['-'.repeat(1_002)], false],
+  ['a whole answer that is small enough', json['content-type'], ['-'.repeat(1_001)], true],
+  ['a line of a stream', 'text/event-stream', ['-'.repeat(1_002)], false],
+  ['an event of many lines', 'text/event-stream', Array(101).fill('data: 123\n'), false],
+  ['a stream of events', 'text/event-stream', Array(10).fill(`${'-'.repeat(500)}\n${'-'.repeat(497)}\n\n`), true],
+  ['a stream whose lines end with CR and LF', 'text/event-stream', Array(10).fill(`${'-'.repeat(997)}\r\n\r\n`), true],
+  ['a stream whose lines end with CR', 'text/event-stream', Array(10).fill(`${'-'.repeat(998)}\r\r`), true],
+  [
+    'an event that ends in two pieces',
+    'text/event-stream',
+    Array(10)
+      .fill(['-'.repeat(999), '\n', '\n'])
+      .flat(),
+    true,
+  ],
+])('%s may be so large and no larger', async (_, type, pieces, isTaken) => {
+  await using mcp = await script(async (__, { outgoing }) => {
+    outgoing.writeHead(200, { 'content-type': type });
+    for (const piece of pieces) await new Promise((resolve) => outgoing.write(piece, resolve));
+    outgoing.end();
   });
-  const fetch = makeFetch({ env: {}, maxMessageBytes: 1_000 });
+  const { fetch } = makeFetch({ env: {}, maxMessageBytes: 1_001 });
 
   const text = fetch(mcp.url).then((response) => response.text());
 
-  if (isTaken) await expect(text).resolves.toHaveLength(lines.length + bytes);
+  if (isTaken) await expect(text).resolves.toBe(pieces.join(''));
   else await expect(text).rejects.toThrow('too large');
+});
+
+it.each([0, 99, 600, 999])('an answer with the status %i, which is none, is an error', async (status) => {
+  const line = `HTTP/1.1 ${String(status).padStart(3, '0')} Odd`;
+  await using mcp = await script(
+    (_, { incoming }) => void incoming.socket.end(`${line}\r\ncontent-length: 2\r\n\r\nhi`),
+  );
+  const { fetch } = makeFetch({ env: {}, maxMessageBytes: 1_000 });
+
+  await expect(fetch(mcp.url)).rejects.toThrow('status');
+  await expect(connectBridged({ type: 'http', url: mcp.url })).rejects.toThrow('status');
 });
 
 it('an answer that nobody reads does no harm when it is given up', async () => {
   await using mcp = await script((_, { outgoing }) => void stream(outgoing).write('data: 1\n\n'));
-  const fetch = makeFetch({ env: {}, maxMessageBytes: 1_000 });
+  const { fetch } = makeFetch({ env: {}, maxMessageBytes: 1_000 });
   const [unread, cancelled] = [new AbortController(), new AbortController()];
 
   await fetch(mcp.url, { signal: unread.signal });
@@ -128,6 +201,25 @@ it('an answer that nobody reads does no harm when it is given up', async () => {
   cancelled.abort();
 
   await expect(fetch(mcp.url, { signal: unread.signal })).rejects.toThrow('abort');
+});
+
+it.each([
+  ['the wrong status', 404, 'text/event-stream'],
+  ['the wrong type', 200, 'text/html'],
+])('of an SSE server that answers without end and with %s no connection is left', async (_, status, type) => {
+  const closed = Promise.withResolvers<void>();
+  await using mcp = await script((__, { outgoing }) => {
+    outgoing.on('close', closed.resolve);
+    outgoing.writeHead(status, { 'content-type': type }).write('1');
+  });
+  await using bridged = await bridge({ type: 'sse', url: mcp.url });
+  const client = rawClient(bridged.transport);
+  await client.send({ ...initialize, id: 0 });
+  await client.answer(0);
+
+  await bridged.bridge.close();
+
+  await closed.promise;
 });
 
 describe('a session that the server has forgotten', () => {

@@ -181,7 +181,7 @@ test('between starts nothing is read or copied, whatever the agent has made', as
   folders.writeSkill('run_time', 'greet', { body: 'New.' });
   await folders.skills.reload();
   watch.call = () => undefined;
-  const allowed = ['lstat', 'mkdir', 'readdir', 'readlink', 'rename', 'symlink'];
+  const allowed = ['lstat', 'mkdir', 'readdir', 'readlink', 'realpath', 'rename', 'symlink'];
   expect([...new Set(calls)].sort()).toEqual(allowed);
 });
 

@@ -8,12 +8,13 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  realpathSync,
   renameSync,
   rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { expect, test } from 'vitest';
 import { makeSkillFolders, type SkillFolders, skillText } from '../support/skill-folders.ts';
 
@@ -167,6 +168,69 @@ test('a link that the agent has made is kept as a link; one that leads nowhere i
     '.claude/skills/alias is a link to another skill, and is dropped',
   ]);
   expect(await folders.skills.reload()).toMatchObject({ user: ['greet'], warnings: [] });
+});
+
+test('a file that the agent leaves among the skills takes the place of none elsewhere, wherever it has led the user skills', async () => {
+  const folders = makeSkillFolders();
+  folders.writeSkill('built_in', 'notes');
+  await folders.skills.reload();
+  const elsewhere = join(folders.memoryDir, '../elsewhere');
+  mkdirSync(elsewhere);
+  writeFileSync(join(elsewhere, 'messages.db'), 'all that was said');
+  rmSync(folders.dirs.user, { recursive: true });
+  symlinkSync(elsewhere, folders.dirs.user);
+  folders.write('run_time', 'messages.db', 'planted');
+  folders.write('run_time', 'new/SKILL.md', 'planted');
+
+  await expect(folders.skills.reload()).rejects.toMatchObject({ code: 'skills_failed' });
+
+  expect(readdirSync(elsewhere)).toEqual(['messages.db']);
+  expect(readFileSync(join(elsewhere, 'messages.db'), 'utf8')).toBe('all that was said');
+  expect(folders.log.join('')).toContain(
+    `MEMORY_DIR/skills is a link that leads out of MEMORY_DIR, to ${realpathSync(elsewhere)}`,
+  );
+  expect((await folders.skills.read()).builtIn).toEqual(['notes']);
+});
+
+test('nor does it when the agent leads them elsewhere in the middle of a reload', async () => {
+  let lead: () => void = () => undefined;
+  const folders = makeSkillFolders({
+    betweenStarts: (work) => {
+      lead();
+      return work();
+    },
+  });
+  await folders.skills.reload();
+  const elsewhere = join(folders.memoryDir, '../elsewhere');
+  mkdirSync(elsewhere);
+  writeFileSync(join(elsewhere, 'messages.db'), 'all that was said');
+  writeFileSync(join(folders.dirs.user, 'messages.db'), 'a file that is to be replaced');
+  folders.write('run_time', 'messages.db', 'planted');
+  lead = () => {
+    rmSync(folders.dirs.user, { recursive: true });
+    symlinkSync(elsewhere, folders.dirs.user);
+  };
+
+  await expect(folders.skills.reload()).rejects.toMatchObject({ code: 'skills_failed' });
+
+  expect(readdirSync(elsewhere)).toEqual(['messages.db']);
+  expect(readFileSync(join(elsewhere, 'messages.db'), 'utf8')).toBe('all that was said');
+});
+
+test('nothing is removed where the agent has led the sets', async () => {
+  const folders = makeSkillFolders();
+  await folders.skills.reload();
+  const elsewhere = join(folders.memoryDir, '../elsewhere');
+  const theirs = join(elsewhere, '00000000-0000-4000-8000-000000000000');
+  mkdirSync(theirs, { recursive: true });
+  rmSync(folders.setsDir, { recursive: true });
+  symlinkSync(elsewhere, folders.setsDir);
+  folders.ageSets();
+
+  await expect(folders.skills.reload()).rejects.toMatchObject({ code: 'skills_failed' });
+
+  expect(readdirSync(elsewhere)).toEqual([basename(theirs)]);
+  expect(folders.log.join('')).toContain('MEMORY_DIR/.claude/skill-sets is a link; remove it');
 });
 
 test('an edit of an installed built-in skill ends with the reload', async () => {

@@ -45,6 +45,13 @@ describe.each(toolWays)('%s', (way) => {
   });
 });
 
+test('a task is one line, whatever its ids hold', async () => {
+  const task = makeTask({ id: 'old\nid', contextMode: 'group', conversationId: 'mine\nreport | active' });
+  const listTasks = async () => ({ items: [task], nextCursor: null });
+
+  expect(await listAllTasks({ listTasks }, start)).toMatch(/^old id \| .* \| group, mine report \| active \| .*$/);
+});
+
 test('tasks are read up to a bound, and what may lie beyond is not counted', async () => {
   const asked: (string | null)[] = [];
   const listTasks = async (cursor: string | null) => {
