@@ -153,8 +153,8 @@ export class McpHttp implements Transport {
     const taken = [...this.#resumable].find((entry) => entry[1] === token);
     if (taken !== undefined) return await this.#takeUp(taken, url, init);
     const response = await this.#input.fetch(url, init);
-    const isStream = response.body !== null && isEventStream(response.headers.get('content-type'));
-    if (init.method === 'GET' && response.ok && isStream) this.#tells = true;
+    const isStream = response.ok && response.body !== null && isEventStream(response.headers.get('content-type'));
+    if (init.method === 'GET' && isStream) this.#tells = true;
     const id = typeof init.body === 'string' ? requestIdOf(init.body) : undefined;
     if (id === undefined) return response;
     // Against the protocol, but some answer over that other stream.

@@ -223,12 +223,16 @@ it.each([
 });
 
 describe('a session that the server has forgotten', () => {
-  it('is begun anew, once, and what was asked is asked again', async () => {
+  it.each([
+    ['', {}],
+    [', when it says so as a stream', { 'content-type': 'text/event-stream' }],
+  ])('is begun anew, once, and what was asked is asked again%s', async (_, headers) => {
     let session = 1;
     const calls: string[] = [];
     await using mcp = await script(({ method }, { incoming, outgoing }) => {
       if (method === 'initialize') return { headers: { 'mcp-session-id': `session-${session}` } };
-      if (incoming.headers['mcp-session-id'] !== `session-${session}`) return outgoing.writeHead(404).end();
+      if (incoming.headers['mcp-session-id'] !== `session-${session}`)
+        return outgoing.writeHead(404, headers).end('no');
       if (method !== 'tools/call') return null;
       calls.push(String(incoming.headers['mcp-protocol-version']));
       return { result: { content: [] } };
